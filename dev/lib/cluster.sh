@@ -60,6 +60,8 @@ ETCD_PEER_PORT=$((ports + 1))
 CONTROLLER_PORT=$((ports + 2))
 SCHEDULER_PORT=$((ports + 3))
 KUBELET_HEALTH_PORT=$((ports + 4))
+BIN=$BIN
+CNI=$CNI
 END
   # shellcheck source=/dev/null
   . "$STATE/settings"
@@ -277,6 +279,7 @@ cgroupsPerQOS: true
 enforceNodeAllocatable: [pods]
 failSwapOn: false
 oomScoreAdj: 0
+featureGates: {DevicePlugins: false}  # its socket has a fixed path, the same for two kubelets
 makeIPTablesUtilChains: false   # there is no kube-proxy; the machine's rules stay as they are
 resolvConf: $STATE/resolv.conf
 clusterDomain: cluster.local
@@ -290,9 +293,9 @@ kubeAPIQPS: 100
 kubeAPIBurst: 200
 serializeImagePulls: false
 END
-  mkdir -p "$STATE/kubelet"
+  mkdir -p "$STATE/kubelet" "$STATE/log/pods"
   # AWS_EC2_METADATA_DISABLED: its credential provider would otherwise ask the link-local metadata address.
-  component kubelet env AWS_EC2_METADATA_DISABLED=true "$BIN/kubelet" --config="$STATE/kubelet.yaml" \
+  component kubelet env AWS_EC2_METADATA_DISABLED=true KUBELET_LOG_ROOT="$STATE/log" "$BIN/kubelet" --config="$STATE/kubelet.yaml" \
     --kubeconfig="$STATE/kubelet.kubeconfig" --root-dir="$STATE/kubelet" --cert-dir="$STATE/pki" --log-dir="$STATE/log" \
     --container-runtime=remote --container-runtime-endpoint="unix://$SOCKET" --pod-infra-container-image="$PAUSE_IMAGE" \
     --hostname-override="$CLUSTER" --node-ip="$NODE_ADDRESS"
@@ -408,6 +411,8 @@ stop_cluster() {
   fi
   keep_logs
   rm -rf "$STATE"
+  # What runc and the network plugins leave at fixed places, when it is empty.
+  rmdir /var/lib/cni/results /var/lib/cni /run/containerd/runc/k8s.io /run/containerd/runc /run/containerd/s /run/containerd 2>/dev/null || true
   restore_sysctls
 }
 

@@ -45,24 +45,53 @@ generate_kubernetes() { # DIR: deep copies, conversions, OpenAPI: what plain `go
   PATH=$build/tools/usr/lib/go-1.22/bin:$PATH GOCACHE=$build/gocache GOFLAGS='' make generated_files
 }
 
-# Vendored reflect2 1.0.1 corrupts memory when compiled by Go 1.18 or later: the API server dies on the first custom resource.
-# Debian's 1.0.2 is laid over it. Two constants are shortened, so that a deleted pod is gone in 3 s instead of up to 18 s.
+# Files that the compiler takes instead of those in the tree:
+# - Vendored reflect2 1.0.1 corrupts memory when compiled by Go 1.18 or later: the API server dies on the first custom
+#   resource. Debian's 1.0.2 replaces it.
+# - Two periods in the kubelet are shortened, so that a deleted pod is gone in 3 s instead of up to 18 s.
+# - The kubelet's two log directories come from KUBELET_LOG_ROOT: two kubelets on one machine delete each other's logs.
 write_overlay() { # DIR TREE: prints the overlay as `go build` wants it
-  local build=$1/build tree=$2 old new file
-  old=$tree/vendor/github.com/modern-go/reflect2
-  new=$build/tools/usr/share/gocode/src/github.com/modern-go/reflect2
-  mkdir -p "$build/overlay"
-  sed 's/ContainerGCPeriod = time.Minute/ContainerGCPeriod = 2 * time.Second/' "$tree/pkg/kubelet/kubelet.go" >"$build/overlay/kubelet.go"
-  sed 's/const syncPeriod = 10 \* time.Second/const syncPeriod = 1 * time.Second/' "$tree/pkg/kubelet/status/status_manager.go" >"$build/overlay/status_manager.go"
-  ! cmp -s "$tree/pkg/kubelet/kubelet.go" "$build/overlay/kubelet.go" || return 1
-  ! cmp -s "$tree/pkg/kubelet/status/status_manager.go" "$build/overlay/status_manager.go" || return 1
+  local build=$1/build tree=$2 file
+  patch_kubelet "$tree/pkg/kubelet" "$build/overlay"
   {
-    for file in $( (ls "$old" "$new") | grep -E '\.(go|s)$' | grep -v _test.go | sort -u); do
-      if [ -e "$new/$file" ]; then printf '%s %s\n' "$old/$file" "$new/$file"; else printf '%s \n' "$old/$file"; fi
+    replace_reflect2 "$tree/vendor/github.com/modern-go/reflect2" "$build/tools/usr/share/gocode/src/github.com/modern-go/reflect2"
+    (cd "$build/overlay" && find . -name '*.go') | while read -r file; do
+      printf '%s %s\n' "$tree/pkg/kubelet/${file#./}" "$build/overlay/${file#./}"
     done
-    printf '%s %s\n' "$tree/pkg/kubelet/kubelet.go" "$build/overlay/kubelet.go"
-    printf '%s %s\n' "$tree/pkg/kubelet/status/status_manager.go" "$build/overlay/status_manager.go"
   } | jq -R 'split(" ") | {(.[0]): .[1]}' | jq -s '{Replace: add}'
+}
+
+replace_reflect2() { # OLD NEW: a file that only the old one has is replaced by nothing
+  local file
+  for file in $( (ls "$1" "$2") | grep -E '\.(go|s)$' | grep -v _test.go | sort -u); do
+    if [ -e "$2/$file" ]; then printf '%s %s\n' "$1/$file" "$2/$file"; else printf '%s \n' "$1/$file"; fi
+  done
+}
+
+patch_kubelet() { # FROM TO
+  local logs='os.Getenv("KUBELET_LOG_ROOT") +'
+  patch_file "$1" "$2" status/status_manager.go 's/const syncPeriod = 10 \* time.Second/const syncPeriod = 1 * time.Second/'
+  patch_file "$1" "$2" kubelet.go 's/ContainerGCPeriod = time.Minute/ContainerGCPeriod = 2 * time.Second/' '/^\tContainerLogsDir = /d'
+  printf 'var ContainerLogsDir = %s "/containers"\n' "$logs" >>"$2/kubelet.go"
+  patch_file "$1" "$2" kuberuntime/legacy.go '/^\tlegacyContainerLogsDir = /d'
+  patch_file "$1" "$2" kuberuntime/kuberuntime_manager.go '/^\tpodLogsRootDirectory = /d'
+  printf 'var podLogsRootDirectory = %s "/pods"\nvar legacyContainerLogsDir = %s "/containers"\n' "$logs" "$logs" \
+    >>"$2/kuberuntime/kuberuntime_manager.go"
+}
+
+patch_file() { # FROM TO FILE EXPRESSION...: every expression has to change something
+  local from=$1 to=$2 file=$3 expression
+  shift 3
+  mkdir -p "$(dirname "$to/$file")"
+  cp "$from/$file" "$to/$file"
+  for expression in "$@"; do
+    sed -i.before "$expression" "$to/$file"
+    if cmp -s "$to/$file" "$to/$file.before"; then
+      echo "nothing to change in $file by $expression: the source is not the one this recipe was made for" >&2
+      return 1
+    fi
+    rm "$to/$file.before"
+  done
 }
 
 linker_flags() { # the version that the binaries report; unset, clients take the server for v0.0.0

@@ -47,7 +47,7 @@ private_apt() {
   local options=(
     -o Dir::Etc::sourcelist="$dir/debian.sources" -o Dir::Etc::sourceparts=-
     -o Dir::State::lists="$dir/lists" -o Dir::Cache="$dir/cache"
-    -o Acquire::Retries=3 -o APT::Get::List-Cleanup=0 -o Dpkg::Use-Pty=0
+    -o Acquire::Retries=3 -o APT::Get::List-Cleanup=0 -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0
   )
   if [ "$scope" = sid ]; then options+=(-o Dir::State="$dir" -o Dir::State::status="$dir/status"); fi
   DEBIAN_FRONTEND=noninteractive "$tool" "${options[@]}" "$@"
@@ -90,7 +90,7 @@ install_missing() {
   if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
-    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    trap "rm -f $policy" EXIT
   fi
   private_apt release apt-get install -y --no-install-recommends "$@"
 }

@@ -90,7 +90,7 @@ install_missing() {
   if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
-    trap "rm -f $policy" EXIT
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
   fi
   private_apt release apt-get install -y --no-install-recommends "$@"
 }

@@ -1,0 +1,75 @@
+package dev.clickpipe.pipe;
+
+import com.fasterxml.jackson.annotation.JsonInclude;
+import java.time.Instant;
+import java.util.List;
+
+/**
+ * What a worker says of itself at {@code GET /status}, polled by the operator.
+ *
+ * @param mode setup, snapshot, cdc or teardown
+ * @param state what it is doing now
+ * @param problem what keeps it from its work at the moment; null when nothing does
+ * @param load progress of the initial load; null in other modes
+ * @param replication position of change data capture; null in other modes
+ */
+@JsonInclude(JsonInclude.Include.NON_NULL)
+public record WorkerStatus(
+        String mode, State state, Problem problem, Load load, Replication replication, List<Table> tables) {
+
+    public enum State {
+        Starting,
+        Working,
+        /** Something transient is wrong, see the problem; it retries for ever. */
+        Retrying,
+        /** Asked to stop, finishing. */
+        Stopping
+    }
+
+    /**
+     * @param bytes bytes of heap read so far
+     * @param bytesTotal bytes of heap there were when the load was planned
+     * @param rowsPerSecond over the last seconds
+     * @param secondsLeft estimated; null while unknown
+     */
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    public record Load(
+            int tablesDone,
+            int tablesTotal,
+            long rows,
+            long bytes,
+            long bytesTotal,
+            int percent,
+            long rowsPerSecond,
+            Long secondsLeft) {}
+
+    /**
+     * @param confirmedLsn all commits up to here are in ClickHouse and acknowledged to Postgres; {@code X/Y}
+     * @param currentLsn the source's write position when last seen
+     * @param lagBytes WAL between the two
+     * @param lagSeconds age of the oldest commit read but not yet in ClickHouse; 0 when caught up
+     * @param retainedWalBytes WAL the slot keeps the source from recycling; null when unknown
+     * @param changes row changes replicated since this worker started
+     */
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    public record Replication(
+            String slot,
+            String publication,
+            String confirmedLsn,
+            String currentLsn,
+            long lagBytes,
+            long lagSeconds,
+            Long retainedWalBytes,
+            Instant lastCommitAt,
+            long changes) {}
+
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    public record Table(
+            String source,
+            String target,
+            int chunksDone,
+            int chunksTotal,
+            long rows,
+            boolean loaded,
+            Problem problem) {}
+}

@@ -110,6 +110,10 @@ public final class TsvBuffer {
         out.write(bytes, 0, size);
     }
 
+    public byte[] toByteArray() {
+        return Arrays.copyOf(bytes, size);
+    }
+
     /** Bytes held. */
     public int size() {
         return size;

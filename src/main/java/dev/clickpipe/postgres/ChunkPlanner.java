@@ -3,6 +3,7 @@ package dev.clickpipe.postgres;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.stream.LongStream;
 
@@ -17,7 +18,13 @@ public final class ChunkPlanner {
 
     /** A table with rows of its own: a mapped table, or a partition of one. */
     private record Heap(
-            long relid, long filenode, boolean readable, boolean hasCtid, double rowsPerBlock, long blocks, long bytes) {}
+            long relid,
+            long filenode,
+            boolean readable,
+            boolean hasCtid,
+            double rowsPerBlock,
+            long blocks,
+            long bytes) {}
 
     private ChunkPlanner() {}
 
@@ -41,6 +48,26 @@ public final class ChunkPlanner {
         var chunks = new ArrayList<Chunk>();
         heaps.forEach(heap -> cut(heap, rowsPerChunk, chunks));
         return chunks;
+    }
+
+    /**
+     * Whether the blocks that the chunks name are still the same. A partition dropped since does not count: what was read of it
+     * stays, as its DROP would not be replicated either.
+     */
+    public static boolean stillValid(Connection connection, List<Chunk> chunks) throws SQLException {
+        var relids = chunks.stream().map(Chunk::relid).distinct().toArray(Long[]::new);
+        var filenodes = new HashMap<Long, Long>();
+        try (var query = connection.prepareStatement(
+                "SELECT oid, coalesce(pg_relation_filenode(oid), 0) FROM pg_class WHERE oid = ANY (?::oid[])")) {
+            query.setArray(1, connection.createArrayOf("int8", relids));
+            try (var rows = query.executeQuery()) {
+                while (rows.next()) {
+                    filenodes.put(rows.getLong(1), rows.getLong(2));
+                }
+            }
+        }
+        return chunks.stream()
+                .allMatch(chunk -> filenodes.getOrDefault(chunk.relid(), chunk.filenode()) == chunk.filenode());
     }
 
     private static void cut(Heap heap, long rowsPerChunk, List<Chunk> chunks) {

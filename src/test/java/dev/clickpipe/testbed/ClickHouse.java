@@ -14,7 +14,8 @@ import java.util.Properties;
 
 /** A ClickHouse to talk to, and the few ways in which tests do: SQL in, text out. */
 public record ClickHouse(URI url, String user, String password, String database) {
-    private static final HttpClient HTTP = HttpClient.newHttpClient();
+    private static final HttpClient HTTP =
+            HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
 
     /** Thrown when the server answers an error; the message is the server's. */
     public static final class QueryFailed extends RuntimeException {

@@ -43,7 +43,9 @@ postgres_data() { printf '/var/lib/postgresql/clickpipe-%s\n' "$(basename "$(dir
 make_postgres() { # DATA PASSWORD-FILE
   rm -rf "$1"
   install -d -o postgres -g postgres -m 700 "$1"
-  as_postgres "$PG_BIN/initdb" -D "$1" -U postgres --pwfile=/dev/stdin --auth=scram-sha-256 -E UTF8 --locale=C.UTF-8 --no-sync <"$2"
+  install -o postgres -g postgres -m 600 "$2" "$1.password"
+  as_postgres "$PG_BIN/initdb" -D "$1" -U postgres --pwfile="$1.password" --auth=scram-sha-256 -E UTF8 --locale=C.UTF-8 --no-sync
+  rm -f "$1.password"
 }
 
 write_postgres_settings() { # DATA ADDRESS PORT: pods come from the bridge's subnet

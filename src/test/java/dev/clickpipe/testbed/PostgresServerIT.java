@@ -8,6 +8,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.sql.DriverManager;
 import java.sql.SQLException;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
@@ -21,7 +22,7 @@ class PostgresServerIT {
     @RegisterExtension
     static final SharedPostgres POSTGRES = new SharedPostgres();
 
-    static final java.util.List<Integer> VERSIONS = PostgresServer.VERSIONS;
+    static final List<Integer> VERSIONS = PostgresServer.VERSIONS;
 
     @ParameterizedTest
     @FieldSource("VERSIONS")

@@ -63,17 +63,23 @@ public final class SharedPostgres implements BeforeAllCallback, AfterAllCallback
 
     @Override
     public void beforeAll(ExtensionContext context) {
+        if (TestClasses.isNested(context)) {
+            return;
+        }
         // the root's store closes it after the last test class
         maintenance = context.getRoot()
                 .getStore(Namespace.create(SharedPostgres.class))
                 .getOrComputeIfAbsent(version, Running::start, Running.class)
                 .client();
-        client = maintenance.withDatabase(SharedClickHouse.databaseName(context));
+        client = maintenance.withDatabase(TestClasses.databaseName(context));
         maintenance.execute("CREATE DATABASE " + client.database());
     }
 
     @Override
     public void afterAll(ExtensionContext context) {
+        if (TestClasses.isNested(context)) {
+            return;
+        }
         maintenance.execute(
                 """
                 SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '%s'""".formatted(client.database()),

@@ -1,7 +1,6 @@
 package dev.clickpipe.clickhouse;
 
 import dev.clickpipe.api.TableEngine;
-import dev.clickpipe.postgres.Lsn;
 import java.util.List;
 
 /**
@@ -45,14 +44,14 @@ public record TableDefinition(
         columns = List.copyOf(columns);
     }
 
-    /** Schema and table as people write them in messages; not quoted, not for SQL. */
-    public String source() {
-        return sourceSchema + "." + sourceTable;
+    /** The same with another boundary. */
+    public TableDefinition withBoundary(String boundary) {
+        return new TableDefinition(
+                sourceSchema, sourceTable, relid, target, engine, keyColumns, sortingKey, columns, boundary);
     }
 
-    /** The same table once its initial load has begun. */
-    public TableDefinition withBoundary(Lsn lsn) {
-        return new TableDefinition(
-                sourceSchema, sourceTable, relid, target, engine, keyColumns, sortingKey, columns, lsn.toString());
+    /** Schema and table as people write them in messages: {@code public.orders}. */
+    public String source() {
+        return sourceSchema + "." + sourceTable;
     }
 }

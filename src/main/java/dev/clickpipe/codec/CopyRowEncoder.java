@@ -1,6 +1,7 @@
 package dev.clickpipe.codec;
 
 import dev.clickpipe.pipe.PipeException;
+import dev.clickpipe.pipe.Problem;
 import java.util.List;
 
 /**
@@ -73,6 +74,14 @@ public final class CopyRowEncoder {
             }
         } catch (UnrepresentableValue e) {
             throw PipeException.fatal(e.in(table, column.name()), e);
+        } catch (RuntimeException e) {
+            throw PipeException.fatal(
+                    new Problem(
+                            "UnexpectedText",
+                            "table " + table + ", column " + column.name(),
+                            "Postgres sent what is no text of this type: " + e.getMessage(),
+                            "Exclude the column, and please report it"),
+                    e);
         }
     }
 

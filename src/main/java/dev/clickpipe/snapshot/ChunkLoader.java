@@ -15,6 +15,7 @@ import dev.clickpipe.pipe.Stop;
 import dev.clickpipe.postgres.ChunkReader;
 import dev.clickpipe.postgres.SnapshotSession;
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.io.OutputStream;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
@@ -59,8 +60,7 @@ final class ChunkLoader implements AutoCloseable {
      * Loads one chunk and marks it so in the ledger.
      *
      * @return false when the table was rewritten, so that this session can't read it; nothing was inserted then
-     * @throws PipeException classified; a part of the rows may be inserted
-     * @throws StopRequested on a stop; a part of the rows may be inserted
+     * @throws PipeException classified; a part of the rows may be inserted. Some such also when stopped in the midst
      */
     boolean load(Schedule.Work work, Progress.Chunk progress) {
         var definition = work.table().definition;
@@ -101,7 +101,7 @@ final class ChunkLoader implements AutoCloseable {
             bytes += row.length;
             if (buffer.size() >= SEND_BYTES) {
                 if (stop.requested()) {
-                    throw new StopRequested();
+                    throw new InterruptedIOException("stopped");
                 }
                 buffer.writeTo(out);
                 buffer.clear();
@@ -151,14 +151,5 @@ final class ChunkLoader implements AutoCloseable {
     @Override
     public void close() {
         reader.close();
-    }
-
-    /** Ends an insert in its midst. */
-    static final class StopRequested extends RuntimeException {
-        private static final long serialVersionUID = 1L;
-
-        StopRequested() {
-            super("stopped", null, false, false);
-        }
     }
 }

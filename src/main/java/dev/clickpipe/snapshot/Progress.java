@@ -9,7 +9,6 @@ import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Duration;
 import java.util.ArrayDeque;
-import java.util.Collection;
 import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -17,6 +16,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.function.ToLongFunction;
 
 /** What the initial load has done, as status, metrics and log show it. Thread-safe. */
 final class Progress {
@@ -142,6 +142,7 @@ final class Progress {
         underWay.remove(chunk);
         if (why != null) {
             problem = why;
+            state = WorkerStatus.State.Retrying;
             tables.get(chunk.target).problem = why;
         }
     }
@@ -203,7 +204,7 @@ final class Progress {
         return bytesPerSecond <= 0 ? null : Math.ceilDiv(bytesLeft, bytesPerSecond);
     }
 
-    private long perSecond(java.util.function.ToLongFunction<Sample> what) {
+    private long perSecond(ToLongFunction<Sample> what) {
         if (samples.size() < 2) {
             return 0;
         }
@@ -238,11 +239,7 @@ final class Progress {
     }
 
     private synchronized int chunksLeft() {
-        return sum(tables.values());
-    }
-
-    private static int sum(Collection<Table> tables) {
-        return tables.stream()
+        return tables.values().stream()
                 .mapToInt(table -> table.chunks - table.chunksDone)
                 .sum();
     }

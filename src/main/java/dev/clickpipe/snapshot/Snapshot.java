@@ -21,7 +21,6 @@ import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
@@ -182,7 +181,7 @@ public final class Snapshot implements Mode {
         // The limits are there against dropping large tables by mistake; what goes here is a part of a load.
         clickHouse.execute("TRUNCATE TABLE " + ClickHouseClient.identifier(definition.target())
                 + " SETTINGS max_table_size_to_drop = 0, max_partition_size_to_drop = 0");
-        definitions.record(definition.withBoundary(session.boundary()));
+        definitions.record(definition.withBoundary(session.boundary().toString()));
         return ledger.plan(definition.target(), chunks);
     }
 
@@ -228,13 +227,8 @@ public final class Snapshot implements Mode {
                         progress.failed(chunk, null);
                         schedule.rewritten(work.get());
                     }
-                } catch (ChunkLoader.StopRequested e) {
-                    progress.failed(chunk, null);
-                    return;
-                } catch (PipeException e) {
-                    LOG.log(Level.WARNING, e.getMessage());
-                    progress.failed(chunk, e.problems().getFirst());
-                    schedule.failed(work.get(), e);
+                } catch (RuntimeException e) {
+                    failed(schedule, work.get(), chunk, e, stop);
                     if (loader != null) {
                         loader.close();
                         loader = null;
@@ -262,6 +256,25 @@ public final class Snapshot implements Mode {
         }
     }
 
+    private void failed(Schedule schedule, Schedule.Work work, Progress.Chunk chunk, RuntimeException e, Stop stop) {
+        if (stop.requested()) {
+            progress.failed(chunk, null); // cut off by the stop, wherever it was
+            return;
+        }
+        var failure = e instanceof PipeException known
+                ? known
+                : PipeException.fatal(
+                        new Problem(
+                                "InternalError",
+                                "table " + work.table().definition.source(),
+                                e.toString(),
+                                "Please report it with the log"),
+                        e);
+        LOG.log(Level.WARNING, failure.getMessage(), failure == e ? null : e);
+        progress.failed(chunk, failure.problems().getFirst());
+        schedule.failed(work, failure);
+    }
+
     private void waiting(Problem problem) {
         progress.waiting(problem);
         LOG.log(Level.INFO, problem.sentence());
@@ -285,7 +298,9 @@ public final class Snapshot implements Mode {
         if (fatal.isEmpty()) {
             return failures.getFirst();
         }
-        return PipeException.fatal(List.copyOf(new HashSet<>(
-                fatal.stream().flatMap(failure -> failure.problems().stream()).toList())));
+        return PipeException.fatal(fatal.stream()
+                .flatMap(failure -> failure.problems().stream())
+                .distinct()
+                .toList());
     }
 }

@@ -274,7 +274,7 @@ phase() { kubectl_ -n "$NAMESPACE" get clickpipe pgbench -o 'jsonpath={.status.p
 watch_until_running() {
   local deadline=$((SECONDS + PIPE_TIMEOUT)) started=$SECONDS watcher now=''
   say "  \$ kubectl get clickpipe pgbench -n $NAMESPACE -w"
-  kubectl_ -n "$NAMESPACE" get clickpipe pgbench -w >&2 &
+  "$KUBECTL" -n "$NAMESPACE" get clickpipe pgbench -w >&2 & # the program itself, so that the pid is its own
   watcher=$!
   # shellcheck disable=SC2064  # this watcher, now
   trap "kill $watcher 2>/dev/null || true" EXIT

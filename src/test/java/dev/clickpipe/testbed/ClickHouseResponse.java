@@ -121,13 +121,21 @@ final class ClickHouseResponse {
             failInBody(message);
             return;
         }
-        // Like a server: without reading the rest of the request, the client would see a broken connection instead.
-        exchange.getRequestBody().transferTo(OutputStream.nullOutputStream());
+        skipRequest();
         Headers headers = exchange.getResponseHeaders();
         headers.remove("X-ClickHouse-Format");
         headers.set("Content-Type", "text/plain; charset=UTF-8");
         headers.set("X-ClickHouse-Exception-Code", String.valueOf(error.code()));
         answer(error.httpStatus(), message);
+    }
+
+    /** Reads the rest of the request, like a server: else the client would see a broken connection, not the error. */
+    private void skipRequest() {
+        try {
+            exchange.getRequestBody().transferTo(OutputStream.nullOutputStream());
+        } catch (IOException e) {
+            // read to its end and closed, or broken; then the answer will fail too
+        }
     }
 
     /** The status is out: the error goes into the body, between marks, and the chunked body ends without its end. */

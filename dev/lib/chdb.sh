@@ -4,7 +4,7 @@
 CHDB_PACKAGE=@chdb/lib-linux-x64-gnu@26.7.3-stable.1
 CHDB_MEGABYTES=566  # unpacked; only to show how far it is
 
-chdb_library() { printf '%s/chdb-%s/libchdb.so\n' "$CACHE_DIR" "${CHDB_PACKAGE##*@}"; }
+chdb_library() { printf '%s/chdb/%s/libchdb.so\n' "$CACHE_DIR" "${CHDB_PACKAGE##*@}"; }
 
 fetch_chdb() {
   [ -e "$(chdb_library)" ] && return 0
@@ -19,15 +19,17 @@ fetch_chdb_locked() {
   work=$(dirname "$library").new
   rm -rf "$work"
   mkdir -p "$work/package"
-  while sleep 1; do du -sm "$work" "$(npm config get cache)/tmp" 2>/dev/null | awk '{s += $1} END {print s " MB so far"}'; done &
+  while sleep 1; do du -sm "$work" | awk '{print $1 " MB so far"}'; done &
   watcher=$!
   # shellcheck disable=SC2064  # this watcher, now
   trap "kill $watcher 2>/dev/null || true" EXIT
-  (cd "$work" && npm pack --silent --no-update-notifier "$CHDB_PACKAGE" >name)
+  # A cache of npm's own would keep a copy that nobody needs again; and this way its progress can be seen.
+  (cd "$work" && npm pack --silent --no-update-notifier --cache "$work/npm" "$CHDB_PACKAGE" >name)
   tar -C "$work" -xzf "$work/$(tail -n 1 "$work/name")"
   rm -f "$work"/*.tgz "$work/name"
   [ -e "$work/package/libchdb.so" ] || { echo "the npm package $CHDB_PACKAGE has no libchdb.so"; return 1; }
   rm -rf "$(dirname "$library")"
+  mkdir -p "$(dirname "$(dirname "$library")")"
   mv "$work/package" "$(dirname "$library")"
   rm -rf "$work"
 }
@@ -40,6 +42,6 @@ start_clickhouse() {
   start_process "$state/pid" "$state/log" "$JAVA_HOME/bin/java" -Xmx512m --enable-native-access=ALL-UNNAMED \
     --sun-misc-unsafe-memory-access=allow -Dsun.net.httpserver.nodelay=true \
     -cp "$(cat "$REPO_DIR/target/test.classpath"):$REPO_DIR/target/test-classes" dev.clickpipe.testbed.ClickHouseServer \
-    --listen "$2:$3" --data "$state/data" --user "$4:$5" --library "$(chdb_library)"
+    --listen "$2:$3" --data "$state/data" --user "$4" --password-file "$5" --library "$(chdb_library)"
   wait_until 'ClickHouse' "$state/pid" 60 curl -sf "http://$2:$3/ping"
 }

@@ -3,13 +3,17 @@ package dev.clickpipe.api;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.crd.generator.annotation.PrinterColumn;
+import io.fabric8.crd.generator.annotation.SelectableField;
 import io.fabric8.kubernetes.api.model.Condition;
 import java.util.List;
 
 /** What is. Derived, and rebuilt by the operator when lost. Times are RFC 3339 in UTC, whole seconds. */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record ClickPipeStatus(
-        @PrinterColumn(name = "Phase") Phase phase,
+        @PrinterColumn(name = "Phase")
+        @SelectableField
+        @JsonPropertyDescription("Where the pipe is in its life: see docs/lifecycle.md.")
+        Phase phase,
 
         @PrinterColumn(name = "Message", priority = 1)
         @JsonPropertyDescription("One sentence for people: what is going on, or what is wrong and what to do.")
@@ -18,6 +22,8 @@ public record ClickPipeStatus(
         @JsonPropertyDescription("The generation of the spec that this status describes.")
         Long observedGeneration,
 
+        @JsonPropertyDescription(
+                "Ready: the pipe does what it is for. Reconciling: it is on its way there. Stalled: it waits for a person. InitialLoadComplete: every table has been loaded.")
         List<Condition> conditions,
 
         @PrinterColumn(name = "Source", priority = 1) @JsonPropertyDescription("host:port/database")
@@ -26,48 +32,59 @@ public record ClickPipeStatus(
         @PrinterColumn(name = "Destination", priority = 1) @JsonPropertyDescription("host:port/database")
         String destination,
 
+        @JsonPropertyDescription("Progress of the initial load; kept when it is done.")
         InitialLoad initialLoad,
-        List<Table> tables,
+
+        @JsonPropertyDescription("Where each table is.") List<Table> tables,
+
+        @JsonPropertyDescription("Where change data capture is.")
         Replication replication) {
 
     /** Progress of the initial load; kept when it is done. */
     @JsonInclude(JsonInclude.Include.NON_NULL)
     public record InitialLoad(
-            Integer tablesTotal,
-            Integer tablesDone,
+            @JsonPropertyDescription("Tables to load.") Integer tablesTotal,
+            @JsonPropertyDescription("Tables loaded.") Integer tablesDone,
 
             @PrinterColumn(name = "Tables") @JsonPropertyDescription("tablesDone/tablesTotal, for kubectl get.")
             String tables,
 
-            Long rows,
+            @JsonPropertyDescription("Rows loaded so far.") Long rows,
 
             @JsonPropertyDescription("Bytes of heap read so far.")
             Long bytes,
 
+            @JsonPropertyDescription("Bytes read so far of the bytes there were when the load was planned, in percent.")
             Integer percent,
 
             @PrinterColumn(name = "Progress")
             @JsonPropertyDescription("Percent, and while loading the rate and the time left, for kubectl get.")
             String progress,
 
-            String startedAt,
+            @JsonPropertyDescription("When the load began.") String startedAt,
+
+            @JsonPropertyDescription("When the last table was loaded.")
             String completedAt) {}
 
     /** Where one table is. */
     @JsonInclude(JsonInclude.Include.NON_NULL)
     public record Table(
             @JsonPropertyDescription("schema.table") String source,
-            String target,
+            @JsonPropertyDescription("The target table.") String target,
 
             @JsonPropertyDescription("Pending, Snapshot, Running, Completed or Failed.")
             TablePhase phase,
 
+            @JsonPropertyDescription("Chunks of the initial load that are in ClickHouse.")
             Integer partitionsDone,
+
+            @JsonPropertyDescription("Chunks of the initial load.")
             Integer partitionsTotal,
 
             @JsonPropertyDescription("Rows of the initial load.")
             Long rows,
 
+            @JsonPropertyDescription("What is wrong with this table and what to do; absent when nothing is.")
             String message) {}
 
     public enum TablePhase {
@@ -81,7 +98,10 @@ public record ClickPipeStatus(
     /** Where change data capture is. */
     @JsonInclude(JsonInclude.Include.NON_NULL)
     public record Replication(
+            @JsonPropertyDescription("The replication slot that is read.")
             String slot,
+
+            @JsonPropertyDescription("The publication that is read.")
             String publication,
 
             @JsonPropertyDescription("All commits up to here are in ClickHouse and acknowledged to Postgres.")
@@ -99,6 +119,7 @@ public record ClickPipeStatus(
             @JsonPropertyDescription("WAL bytes the slot keeps the source from recycling.")
             Long retainedWalBytes,
 
+            @JsonPropertyDescription("Commit time of the last transaction that is in ClickHouse.")
             String lastCommitAt,
 
             @JsonPropertyDescription("Row changes replicated since the worker started.")

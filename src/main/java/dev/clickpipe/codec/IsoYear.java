@@ -21,8 +21,7 @@ final class IsoYear {
             year = year * 10 + text[at++] - '0'; // Postgres' years have six digits at most
         }
         if (at - from < 4 || at == to || text[at] != '-') {
-            throw new UnrepresentableValue(
-                    "a date that is not in ISO format", "Check what sets DateStyle for the role in Postgres");
+            throw new IllegalStateException("a date that is not in ISO format: the session's DateStyle is not ours");
         }
         return at - from == 4 ? year : AFTER_ALL;
     }

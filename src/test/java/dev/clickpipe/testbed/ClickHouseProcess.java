@@ -61,6 +61,7 @@ public final class ClickHouseProcess implements AutoCloseable {
             process = new ProcessBuilder(command)
                     .redirectError(ProcessBuilder.Redirect.INHERIT)
                     .start();
+            Processes.endWithUs(process);
             BufferedReader output = process.inputReader();
             if (output.readLine() == null) {
                 throw new IllegalStateException("ClickHouse ended with status " + process.waitFor());

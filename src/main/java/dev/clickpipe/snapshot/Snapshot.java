@@ -15,8 +15,6 @@ import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.postgres.PostgresErrors;
 import dev.clickpipe.postgres.SnapshotSession;
 import io.micrometer.core.instrument.MeterRegistry;
-import java.lang.System.Logger;
-import java.lang.System.Logger.Level;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
@@ -25,6 +23,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Loads every recorded table that is not loaded yet.
@@ -38,7 +39,7 @@ import java.util.concurrent.Executors;
  * session or start over.
  */
 public final class Snapshot implements Mode {
-    private static final Logger LOG = System.getLogger(Snapshot.class.getName());
+    private static final Logger LOG = LoggerFactory.getLogger(Snapshot.class);
     private static final Duration BETWEEN_SAMPLES = Duration.ofSeconds(1);
     private static final int SAMPLES_BETWEEN_LOG_LINES = 5;
 
@@ -82,9 +83,8 @@ public final class Snapshot implements Mode {
                             || !plans.get(definition.target()).loaded())
                     .toList();
             if (missing.isEmpty()) {
-                LOG.log(
-                        Level.INFO,
-                        "Initial load complete: {0} tables, {1} rows",
+                LOG.info(
+                        "Initial load complete: {} tables, {} rows",
                         all.size(),
                         progress.load().rows());
                 return;
@@ -102,12 +102,7 @@ public final class Snapshot implements Mode {
         }
         try (var session = opened.get()) {
             progress.waiting(null);
-            LOG.log(
-                    Level.INFO,
-                    "Reading {0} tables of {1} as of {2}",
-                    missing.size(),
-                    postgres.object(),
-                    session.boundary());
+            LOG.info("Reading {} tables of {} as of {}", missing.size(), postgres.object(), session.boundary());
             var failures = new ArrayList<PipeException>();
             var schedule = new Schedule(
                     plan(session, missing, plans, failures),
@@ -197,7 +192,7 @@ public final class Snapshot implements Mode {
 
     private void watch(ExecutorService threads) throws InterruptedException {
         int samples = 0;
-        while (!threads.awaitTermination(BETWEEN_SAMPLES.toNanos(), java.util.concurrent.TimeUnit.NANOSECONDS)) {
+        while (!threads.awaitTermination(BETWEEN_SAMPLES.toNanos(), TimeUnit.NANOSECONDS)) {
             progress.sample();
             if (++samples % SAMPLES_BETWEEN_LOG_LINES == 0) {
                 log(progress.load());
@@ -220,9 +215,8 @@ public final class Snapshot implements Mode {
                         loaded(work.get(), chunk);
                         schedule.loaded(work.get());
                     } else {
-                        LOG.log(
-                                Level.INFO,
-                                "{0} was rewritten (TRUNCATE, VACUUM FULL, CLUSTER, ALTER TABLE): it starts over",
+                        LOG.info(
+                                "{} was rewritten (TRUNCATE, VACUUM FULL, CLUSTER, ALTER TABLE): it starts over",
                                 work.get().table().definition.source());
                         progress.failed(chunk, null);
                         schedule.rewritten(work.get());
@@ -246,9 +240,8 @@ public final class Snapshot implements Mode {
         long rows = progress.loaded(chunk);
         if (rows >= 0) {
             var definition = work.table().definition;
-            LOG.log(
-                    Level.INFO,
-                    "{0} is loaded into {1}: {2} rows in {3} chunks",
+            LOG.info(
+                    "{} is loaded into {}: {} rows in {} chunks",
                     definition.source(),
                     definition.target(),
                     rows,
@@ -270,20 +263,19 @@ public final class Snapshot implements Mode {
                                 e.toString(),
                                 "Please report it with the log"),
                         e);
-        LOG.log(Level.WARNING, failure.getMessage(), failure == e ? null : e);
+        LOG.warn(failure.getMessage(), failure == e ? null : e);
         progress.failed(chunk, failure.problems().getFirst());
         schedule.failed(work, failure);
     }
 
     private void waiting(Problem problem) {
         progress.waiting(problem);
-        LOG.log(Level.INFO, problem.sentence());
+        LOG.info(problem.sentence());
     }
 
     private static void log(WorkerStatus.Load load) {
-        LOG.log(
-                Level.INFO,
-                "{0} of {1} tables, {2} %, {3} rows, {4} rows/s{5}",
+        LOG.info(
+                "{} of {} tables, {} %, {} rows, {} rows/s{}",
                 load.tablesDone(),
                 load.tablesTotal(),
                 load.percent(),

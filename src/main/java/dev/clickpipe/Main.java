@@ -13,6 +13,7 @@ import dev.clickpipe.pipe.Stop;
 import dev.clickpipe.pipe.Termination;
 import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.setup.Setup;
+import dev.clickpipe.snapshot.Snapshot;
 import dev.clickpipe.teardown.Teardown;
 import io.micrometer.core.instrument.binder.jvm.JvmMemoryMetrics;
 import io.micrometer.core.instrument.binder.system.ProcessorMetrics;
@@ -165,8 +166,8 @@ public final class Main {
                 Mode work =
                         switch (mode) {
                             case setup -> new Setup(pipe, postgres, clickHouse);
-                            case snapshot, cdc ->
-                                throw new UnsupportedOperationException(mode + " is not built in yet");
+                            case snapshot -> new Snapshot(pipe, postgres, clickHouse, meters);
+                            case cdc -> throw new UnsupportedOperationException(mode + " is not built in yet");
                             case teardown -> new Teardown(pipe, postgres, clickHouse);
                         };
                 var process = new WorkerProcess(work, mode == RunMode.cdc, stop);

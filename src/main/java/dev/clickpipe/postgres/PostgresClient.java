@@ -119,7 +119,7 @@ public final class PostgresClient {
 
     private Connection open(Properties properties) {
         try {
-            var connection = DriverManager.getConnection("jdbc:postgresql:", properties);
+            var connection = DriverManager.getConnection("jdbc:postgresql://", properties);
             var zone = connection.unwrap(PGConnection.class).getParameterStatus("TimeZone");
             if (!"UTC".equals(zone)) {
                 connection.close();

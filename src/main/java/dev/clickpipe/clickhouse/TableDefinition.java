@@ -42,4 +42,15 @@ public record TableDefinition(
         sortingKey = List.copyOf(sortingKey);
         columns = List.copyOf(columns);
     }
+
+    /** The same with another boundary. */
+    public TableDefinition withBoundary(String boundary) {
+        return new TableDefinition(
+                sourceSchema, sourceTable, relid, target, engine, keyColumns, sortingKey, columns, boundary);
+    }
+
+    /** Schema and table as people write them in messages: {@code public.orders}. */
+    public String source() {
+        return sourceSchema + "." + sourceTable;
+    }
 }

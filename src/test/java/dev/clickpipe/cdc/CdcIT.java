@@ -40,7 +40,8 @@ class CdcIT {
         postgres.execute("CREATE TYPE mood AS ENUM ('sad', 'it''s \\ ok', 'happy')", """
                 CREATE TABLE types (id bigint PRIMARY KEY, i2 int2, i4 int4, i8 int8, f4 float4, f8 float8,
                     n numeric(20,5), nn numeric, t text, v varchar(20), c char(5), b bool, d date, ts timestamp,
-                    tz timestamptz, u uuid, j json, jb jsonb, by bytea, m mood, ai int[], at text[], ats timestamptz[])""");
+                    tz timestamptz, u uuid, j json, jb jsonb, by bytea, m mood, ai int[] NOT NULL DEFAULT '{}',
+                    at text[] NOT NULL DEFAULT '{}', ats timestamptz[] NOT NULL DEFAULT '{}')""");
         try (var pipe = pipe().table("types").start()) {
             postgres.execute(
                     """
@@ -53,7 +54,7 @@ class CdcIT {
                     "INSERT INTO types (id, t, f8, b, m) VALUES (3, '', 'NaN', false, 'it''s \\ ok')",
                     "INSERT INTO types SELECT i, i % 100, i, i, i, i, i, i, i::text FROM generate_series(10, 500) i",
                     "UPDATE types SET t = t || 'x', ts = ts + interval '1 us', i2 = -i2 WHERE id IN (1, 3)",
-                    "UPDATE types SET t = NULL, ai = NULL WHERE id = 1",
+                    "UPDATE types SET t = NULL, ai = '{}' WHERE id = 1",
                     "DELETE FROM types WHERE id BETWEEN 20 AND 40",
                     "UPDATE types SET n = 0.00001, c = '  x' WHERE id = 2");
             pipe.awaitEqual(pipe.comparison("types").key("id"));

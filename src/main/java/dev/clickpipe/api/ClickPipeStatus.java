@@ -1,5 +1,6 @@
 package dev.clickpipe.api;
 
+import com.fasterxml.jackson.annotation.JsonFormat;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.crd.generator.annotation.PrinterColumn;
@@ -9,7 +10,12 @@ import java.util.List;
 /** What is. Derived, and rebuilt by the operator when lost. Times are RFC 3339 in UTC, whole seconds. */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record ClickPipeStatus(
-        @PrinterColumn(name = "Phase") Phase phase,
+        // A phase that only a newer operator knows reads as null here, so that its status is rebuilt after a downgrade.
+        @PrinterColumn(name = "Phase") @JsonFormat(with = JsonFormat.Feature.READ_UNKNOWN_ENUM_VALUES_AS_NULL)
+        Phase phase,
+
+        @JsonPropertyDescription("When the phase last changed.")
+        String phaseSince,
 
         @PrinterColumn(name = "Message", priority = 1)
         @JsonPropertyDescription("One sentence for people: what is going on, or what is wrong and what to do.")
@@ -17,6 +23,10 @@ public record ClickPipeStatus(
 
         @JsonPropertyDescription("The generation of the spec that this status describes.")
         Long observedGeneration,
+
+        @JsonPropertyDescription(
+                "Stands for the part of the spec that Setup last accepted. Another value than the spec's own means that Setup is due.")
+        String observedSetup,
 
         List<Condition> conditions,
 
@@ -60,6 +70,7 @@ public record ClickPipeStatus(
             String target,
 
             @JsonPropertyDescription("Pending, Snapshot, Running, Completed or Failed.")
+            @JsonFormat(with = JsonFormat.Feature.READ_UNKNOWN_ENUM_VALUES_AS_NULL)
             TablePhase phase,
 
             Integer partitionsDone,

@@ -4,12 +4,17 @@ import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.generator.annotation.Default;
 import io.fabric8.generator.annotation.Required;
 import io.fabric8.generator.annotation.Size;
+import io.fabric8.generator.annotation.ValidationRule;
 import java.util.List;
 
 /**
  * What the user wants. The operator never writes it. Defaults stand twice, in the schema for the cluster and in the
  * records' constructors for a manifest used without one; a test holds the two against each other.
  */
+@ValidationRule(
+        value = "self.tableMappings.all(m, !m.targetTable.startsWith(self.destination.clickhouse.database + '.'))",
+        fieldPath = ".tableMappings",
+        message = "targetTable is the table's name alone: its database is destination.clickhouse.database")
 public record ClickPipeSpec(
         @Required @JsonPropertyDescription("Where the rows come from.")
         Source source,
@@ -35,9 +40,14 @@ public record ClickPipeSpec(
         workers = workers == null ? Workers.DEFAULT : workers;
     }
 
-    public record Source(@Required PostgresSource postgres) {}
+    public record Source(
+            @Required @JsonPropertyDescription("The Postgres database that is replicated. Version 14 or later.")
+            PostgresSource postgres) {}
 
-    public record Destination(@Required ClickHouseDestination clickhouse) {}
+    public record Destination(
+            @Required
+            @JsonPropertyDescription("The ClickHouse database that is written to, through its HTTP interface.")
+            ClickHouseDestination clickhouse) {}
 
     /** The settings of the source, which most readers of a spec are after. */
     public PostgresSettings settings() {

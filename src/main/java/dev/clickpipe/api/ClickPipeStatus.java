@@ -4,6 +4,7 @@ import com.fasterxml.jackson.annotation.JsonFormat;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.crd.generator.annotation.PrinterColumn;
+import io.fabric8.crd.generator.annotation.SelectableField;
 import io.fabric8.kubernetes.api.model.Condition;
 import java.util.List;
 
@@ -11,7 +12,10 @@ import java.util.List;
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record ClickPipeStatus(
         // A phase that only a newer operator knows reads as null here, so that its status is rebuilt after a downgrade.
-        @PrinterColumn(name = "Phase") @JsonFormat(with = JsonFormat.Feature.READ_UNKNOWN_ENUM_VALUES_AS_NULL)
+        @PrinterColumn(name = "Phase")
+        @SelectableField
+        @JsonFormat(with = JsonFormat.Feature.READ_UNKNOWN_ENUM_VALUES_AS_NULL)
+        @JsonPropertyDescription("Where the pipe is in its life: see docs/lifecycle.md.")
         Phase phase,
 
         @JsonPropertyDescription("When the phase last changed.")
@@ -25,9 +29,11 @@ public record ClickPipeStatus(
         Long observedGeneration,
 
         @JsonPropertyDescription(
-                "Stands for the part of the spec that Setup last accepted. Another value than the spec's own means that Setup is due.")
+                "Stands for the part of the spec that Setup last accepted. When it is not that of the spec any more, Setup is due.")
         String observedSetup,
 
+        @JsonPropertyDescription(
+                "Ready: the pipe does what it is for. Reconciling: it is on its way there. Stalled: it waits for a person. InitialLoadComplete: every table has been loaded.")
         List<Condition> conditions,
 
         @PrinterColumn(name = "Source", priority = 1) @JsonPropertyDescription("host:port/database")
@@ -36,49 +42,60 @@ public record ClickPipeStatus(
         @PrinterColumn(name = "Destination", priority = 1) @JsonPropertyDescription("host:port/database")
         String destination,
 
+        @JsonPropertyDescription("Progress of the initial load; kept when it is done.")
         InitialLoad initialLoad,
-        List<Table> tables,
+
+        @JsonPropertyDescription("Where each table is.") List<Table> tables,
+
+        @JsonPropertyDescription("Where change data capture is.")
         Replication replication) {
 
     /** Progress of the initial load; kept when it is done. */
     @JsonInclude(JsonInclude.Include.NON_NULL)
     public record InitialLoad(
-            Integer tablesTotal,
-            Integer tablesDone,
+            @JsonPropertyDescription("Tables to load.") Integer tablesTotal,
+            @JsonPropertyDescription("Tables loaded.") Integer tablesDone,
 
             @PrinterColumn(name = "Tables") @JsonPropertyDescription("tablesDone/tablesTotal, for kubectl get.")
             String tables,
 
-            Long rows,
+            @JsonPropertyDescription("Rows loaded so far.") Long rows,
 
             @JsonPropertyDescription("Bytes of heap read so far.")
             Long bytes,
 
+            @JsonPropertyDescription("Bytes read so far of the bytes there were when the load was planned, in percent.")
             Integer percent,
 
             @PrinterColumn(name = "Progress")
             @JsonPropertyDescription("Percent, and while loading the rate and the time left, for kubectl get.")
             String progress,
 
-            String startedAt,
+            @JsonPropertyDescription("When the load began.") String startedAt,
+
+            @JsonPropertyDescription("When the last table was loaded.")
             String completedAt) {}
 
     /** Where one table is. */
     @JsonInclude(JsonInclude.Include.NON_NULL)
     public record Table(
             @JsonPropertyDescription("schema.table") String source,
-            String target,
+            @JsonPropertyDescription("The target table.") String target,
 
             @JsonPropertyDescription("Pending, Snapshot, Running, Completed or Failed.")
             @JsonFormat(with = JsonFormat.Feature.READ_UNKNOWN_ENUM_VALUES_AS_NULL)
             TablePhase phase,
 
+            @JsonPropertyDescription("Chunks of the initial load that are in ClickHouse.")
             Integer partitionsDone,
+
+            @JsonPropertyDescription("Chunks of the initial load.")
             Integer partitionsTotal,
 
             @JsonPropertyDescription("Rows of the initial load.")
             Long rows,
 
+            @JsonPropertyDescription("What is wrong with this table and what to do; absent when nothing is.")
             String message) {}
 
     public enum TablePhase {
@@ -92,7 +109,10 @@ public record ClickPipeStatus(
     /** Where change data capture is. */
     @JsonInclude(JsonInclude.Include.NON_NULL)
     public record Replication(
+            @JsonPropertyDescription("The replication slot that is read.")
             String slot,
+
+            @JsonPropertyDescription("The publication that is read.")
             String publication,
 
             @JsonPropertyDescription("All commits up to here are in ClickHouse and acknowledged to Postgres.")
@@ -110,6 +130,7 @@ public record ClickPipeStatus(
             @JsonPropertyDescription("WAL bytes the slot keeps the source from recycling.")
             Long retainedWalBytes,
 
+            @JsonPropertyDescription("Commit time of the last transaction that is in ClickHouse.")
             String lastCommitAt,
 
             @JsonPropertyDescription("Row changes replicated since the worker started.")

@@ -12,29 +12,31 @@ import io.fabric8.generator.annotation.ValidationRule;
 @ValidationRule(
         value =
                 "!has(self.replicationSlotName) || self.replicationSlotName == '' || self.replicationMode == 'cdc_only'",
-        message = "replicationSlotName goes with replicationMode cdc_only: otherwise the pipe makes its own slot")
+        fieldPath = ".replicationSlotName",
+        message =
+                "a slot of yours needs replicationMode cdc_only: an initial load must begin with a slot the pipe makes itself")
 public record PostgresSettings(
         @Default("cdc")
         @JsonPropertyDescription(
-                "cdc: initial load, then changes. snapshot: initial load only. cdc_only: changes only.")
+                "cdc: initial load, then changes. snapshot: initial load only. cdc_only: changes only, from the slot's position on; what was there before is not read.")
         ReplicationMode replicationMode,
 
         @Size(max = 63)
         @JsonPropertyDescription(
-                "A publication of yours that contains every mapped table. Empty: the pipe makes its own, and drops it when deleted.")
+                "A publication of yours that contains every mapped table; the pipe never alters or drops it. Empty: the pipe makes its own, and drops it when the pipe is deleted.")
         String publicationName,
 
         @Size(max = 63)
-        @Pattern("[a-z0-9_]*")
+        @Pattern("^[a-z0-9_]*$")
         @JsonPropertyDescription(
-                "A pgoutput slot of yours, with cdc_only. Empty: the pipe makes its own, and drops it when deleted.")
+                "A slot of yours with plugin pgoutput, for cdc_only; the pipe never drops it. Empty: the pipe makes its own, and drops it when the pipe is deleted.")
         String replicationSlotName,
 
         @Default("5")
         @Min(0)
         @Max(86400)
         @JsonPropertyDescription(
-                "A batch is sent to ClickHouse at the latest this many seconds after its first change was read.")
+                "A batch is sent to ClickHouse at the latest this many seconds after its first change was read. 0: at once, which makes many small inserts.")
         Integer syncIntervalSeconds,
 
         @Default("100000")
@@ -43,16 +45,24 @@ public record PostgresSettings(
         @JsonPropertyDescription("A batch is sent when it holds this many changes.")
         Integer pullBatchSize,
 
-        @Default("4") @Min(1) @Max(64) @JsonPropertyDescription("Connections that read one table in the initial load.")
+        @Default("4")
+        @Min(1)
+        @Max(64)
+        @JsonPropertyDescription("Connections that read one table at the same time in the initial load.")
         Integer initialLoadParallelism,
 
         @Default("100000")
         @Min(1000)
         @Max(100000000)
-        @JsonPropertyDescription("Rows in one chunk of the initial load, estimated from the table's statistics.")
+        @JsonPropertyDescription(
+                "Rows in one chunk of the initial load, estimated from the table's statistics. A chunk is what is read again after a crash.")
         Integer snapshotNumRowsPerPartition,
 
-        @Default("1") @Min(1) @Max(64) @JsonPropertyDescription("Tables read at the same time in the initial load.")
+        @Default("1")
+        @Min(1)
+        @Max(64)
+        @JsonPropertyDescription(
+                "Tables read at the same time in the initial load. Multiplies with initialLoadParallelism.")
         Integer snapshotNumberOfParallelTables,
 
         @Default("true")

@@ -11,35 +11,61 @@ import java.util.List;
 /** One source table and the target table that mirrors it. */
 @ValidationRule(
         value = "!self.useCustomSortingKey || (has(self.sortingKeys) && size(self.sortingKeys) > 0)",
+        fieldPath = ".sortingKeys",
         message = "useCustomSortingKey needs sortingKeys: list the columns of the sorting key, in order")
 @ValidationRule(
         value = "self.useCustomSortingKey || !has(self.sortingKeys) || size(self.sortingKeys) == 0",
-        message = "sortingKeys are only used with useCustomSortingKey: true")
+        fieldPath = ".sortingKeys",
+        message = "sortingKeys are used only with useCustomSortingKey: true; set it, or leave them out")
+@ValidationRule(
+        value = "!has(self.sortingKeys) || self.sortingKeys.all(k, self.sortingKeys.exists_one(other, other == k))",
+        fieldPath = ".sortingKeys",
+        message = "a column stands twice in sortingKeys: name each once")
 @ValidationRule(
         value = "!self.targetTable.startsWith('_clickpipe_')",
-        message = "targetTable may not start with _clickpipe_: those tables hold the pipe's own state")
+        fieldPath = ".targetTable",
+        message = "tables named _clickpipe_* hold the pipe's own state: choose another name")
+@ValidationRule(
+        value = "!self.sourceTable.startsWith(self.sourceSchemaName + '.')",
+        fieldPath = ".sourceTable",
+        message = "sourceTable is the table's name alone: its schema is sourceSchemaName")
+@ValidationRule(
+        value = "!self.sourceSchemaName.startsWith('pg_') && self.sourceSchemaName != 'information_schema'",
+        fieldPath = ".sourceSchemaName",
+        message = "Postgres' own system tables cannot be replicated")
 public record TableMapping(
-        @Required @Size(min = 1, max = 63) String sourceSchemaName,
-        @Required @Size(min = 1, max = 63) String sourceTable,
+        @Required
+        @Size(min = 1, max = 63)
+        @JsonPropertyDescription("The source table's schema, spelt as in the catalogue, without quotes: public.")
+        String sourceSchemaName,
+
+        @Required
+        @Size(min = 1, max = 63)
+        @JsonPropertyDescription(
+                "The source table's name, spelt as in the catalogue, without quotes. Ordinary or partitioned.")
+        String sourceTable,
 
         @Required
         @Size(min = 1, max = 200)
-        @JsonPropertyDescription("Created when absent; must be empty if the pipe is to load it.")
+        @JsonPropertyDescription(
+                "The target table's name, unique in the pipe. Created when absent. It must be empty if the pipe is to load it.")
         String targetTable,
 
         @Size(max = 1600) @JsonPropertyDescription("Source columns that are not replicated.")
-        List<String> excludedColumns,
+        List<@Size(min = 1, max = 63) String> excludedColumns,
 
-        @Default("false") Boolean useCustomSortingKey,
+        @Default("false")
+        @JsonPropertyDescription("false: the target is ordered by the source's key. true: by sortingKeys.")
+        Boolean useCustomSortingKey,
 
-        @Size(max = 64)
+        @Size(max = 16)
         @JsonPropertyDescription(
                 "ORDER BY of the target table, in this order. For ReplacingMergeTree it must contain the source's key.")
-        List<String> sortingKeys,
+        List<@Size(min = 1, max = 63) String> sortingKeys,
 
         @Default("ReplacingMergeTree")
         @JsonPropertyDescription(
-                "ReplacingMergeTree: one live row per key, read with FINAL. MergeTree: every change a row.")
+                "ReplacingMergeTree: one live row per key; read it with FINAL. MergeTree: append-only, every change is a row, with its operation and commit time; also for tables without a key.")
         TableEngine tableEngine) {
 
     public TableMapping {

@@ -1,7 +1,8 @@
 package dev.clickpipe.api;
 
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
-import io.fabric8.crd.generator.annotation.PreserveUnknownFields;
+import io.fabric8.generator.annotation.Size;
+import io.fabric8.generator.annotation.ValidationRule;
 import io.fabric8.kubernetes.api.model.Affinity;
 import io.fabric8.kubernetes.api.model.LocalObjectReference;
 import io.fabric8.kubernetes.api.model.ResourceRequirements;
@@ -10,11 +11,23 @@ import java.util.List;
 import java.util.Map;
 
 /** How the pods of a pipe run: the narrow set of pod settings that clusters differ in. */
+@ValidationRule(
+        value =
+                "!has(self.labels) || self.labels.all(k, !k.startsWith('app.kubernetes.io/') && !k.startsWith('clickpipe.dev/'))",
+        fieldPath = ".labels",
+        message = "labels app.kubernetes.io/* and clickpipe.dev/* are the operator's own: it finds the workers by them")
 public record Workers(
+        @JsonPropertyDescription("Requests and limits of every worker container, as in a pod.")
         ResourceRequirements resources,
+
+        @JsonPropertyDescription("Labels of the nodes that workers may run on, as in a pod.")
         Map<String, String> nodeSelector,
+
+        @Size(max = 64) @JsonPropertyDescription("Taints that workers tolerate, as in a pod.")
         List<Toleration> tolerations,
-        @PreserveUnknownFields Affinity affinity,
+
+        @JsonPropertyDescription("Where workers rather run, as in a pod.")
+        Affinity affinity,
 
         @JsonPropertyDescription("Added to every worker pod.")
         Map<String, String> labels,
@@ -22,7 +35,11 @@ public record Workers(
         @JsonPropertyDescription("Added to every worker pod.")
         Map<String, String> annotations,
 
+        @Size(max = 253) @JsonPropertyDescription("The workers' PriorityClass.")
         String priorityClassName,
+
+        @Size(max = 16)
+        @JsonPropertyDescription("Secrets in the pipe's own namespace with which the workers' image is pulled.")
         List<LocalObjectReference> imagePullSecrets) {
 
     public static final Workers DEFAULT = new Workers(null, null, null, null, null, null, null, null);

@@ -1,0 +1,234 @@
+package dev.clickpipe.clickhouse;
+
+import com.clickhouse.client.api.Client;
+import com.clickhouse.client.api.ClientFaultCause;
+import com.clickhouse.client.api.CompressionMethod;
+import com.clickhouse.client.api.command.CommandSettings;
+import com.clickhouse.client.api.insert.InsertResponse;
+import com.clickhouse.client.api.insert.InsertSettings;
+import com.clickhouse.client.api.query.GenericRecord;
+import com.clickhouse.client.api.query.QuerySettings;
+import com.clickhouse.data.ClickHouseFormat;
+import dev.clickpipe.api.ClickHouseDestination;
+import dev.clickpipe.pipe.CredentialFiles;
+import dev.clickpipe.pipe.Login;
+import dev.clickpipe.pipe.Pipe;
+import dev.clickpipe.pipe.PipeException;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.time.temporal.ChronoUnit;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+
+/**
+ * ClickHouse through its HTTP interface, in the pipe's database. Nothing is retried here: who knows what may be sent twice
+ * decides. A new login in the credential files is used from the next call on. Thread-safe; calls block.
+ */
+public final class ClickHouseClient implements AutoCloseable {
+    private static final int CONNECT_TIMEOUT_SECONDS = 10;
+    /** Silence after which an answer is no longer expected; the last block of an insert may feed slow materialized views. */
+    private static final int SOCKET_TIMEOUT_SECONDS = 600;
+
+    /**
+     * An insert counts only when its rows are stored: whatever the user's profile says, none is queued, forwarded in the
+     * background, or passed over because it can't be read.
+     */
+    private static final Map<String, String> CONFIRMED = Map.of(
+            "async_insert", "0",
+            "wait_end_of_query", "1",
+            "distributed_foreground_insert", "1",
+            "input_format_allow_errors_num", "0",
+            "input_format_allow_errors_ratio", "0");
+
+    private final Pipe pipe;
+    private final ClickHouseDestination destination;
+    private final CredentialFiles credentials;
+    private final List<Connected> connected = new ArrayList<>();
+
+    private record Connected(Login login, Client client) {}
+
+    public ClickHouseClient(Pipe pipe, CredentialFiles credentials) {
+        this.pipe = pipe;
+        this.destination = pipe.spec().destination().clickhouse();
+        this.credentials = credentials;
+    }
+
+    /**
+     * Runs a query with a small result.
+     *
+     * @param parameters values for {@code {name:Type}} in the query
+     * @return rows as column name to value; NULL is null
+     * @throws PipeException classified
+     */
+    public List<Map<String, Object>> query(String sql, Map<String, Object> parameters) {
+        try {
+            var rows = new ArrayList<Map<String, Object>>();
+            for (GenericRecord row : client().queryAll(sql, parameters, new QuerySettings())) {
+                rows.add(row.getValues());
+            }
+            return rows;
+        } catch (RuntimeException e) {
+            throw ClickHouseErrors.of(e, object());
+        }
+    }
+
+    /**
+     * Runs a statement that returns nothing and waits for its end.
+     *
+     * @throws PipeException classified
+     */
+    public void execute(String sql) {
+        try {
+            await(client().execute(sql, new CommandSettings())).close();
+        } catch (PipeException e) {
+            throw e;
+        } catch (Exception e) {
+            throw ClickHouseErrors.of(e, object());
+        }
+    }
+
+    /**
+     * One INSERT in the format TabSeparated.
+     *
+     * @param table unquoted name of a table in the pipe's database
+     * @param columns unquoted names, in the body's order
+     * @param settings server settings of this insert, such as {@code insert_deduplication_token}
+     */
+    public record Insert(String table, List<String> columns, Map<String, String> settings, Body body) {}
+
+    /** What is inserted, written while it is produced. */
+    @FunctionalInterface
+    public interface Body {
+        /** Called once. What it throws ends the insert, of which ClickHouse may have stored some blocks already. */
+        void writeTo(OutputStream out) throws IOException;
+    }
+
+    /**
+     * Inserts and returns when ClickHouse has confirmed the rows as stored. After an exception any part of them may be stored.
+     *
+     * @return rows written, those of materialized views included
+     * @throws PipeException classified, or the body's own
+     */
+    public long insert(Insert insert) {
+        var settings = new InsertSettings();
+        CONFIRMED.forEach(settings::serverSetting);
+        insert.settings().forEach(settings::serverSetting);
+        var columns =
+                insert.columns().stream().map(ClickHouseClient::identifier).toList();
+        try (InsertResponse response = await(client().insert(
+                        identifier(insert.table()),
+                        columns,
+                        insert.body()::writeTo,
+                        ClickHouseFormat.TabSeparated,
+                        settings))) {
+            return response.getWrittenRows();
+        } catch (PipeException e) {
+            throw e;
+        } catch (Exception e) {
+            throw ClickHouseErrors.of(e, "table " + database() + "." + insert.table());
+        }
+    }
+
+    /** Whether the pipe's database has this table or view. */
+    public boolean exists(String table) {
+        return !query(
+                        "SELECT 1 FROM system.tables WHERE database = {database:String} AND name = {table:String}",
+                        Map.of("database", database(), "table", table))
+                .isEmpty();
+    }
+
+    /**
+     * An engine of the MergeTree family as this database wants it: in a Replicated database only the Replicated engines
+     * replicate rows (ClickHouse documentation, database engine Replicated).
+     *
+     * @param engine such as {@code ReplacingMergeTree(version)}
+     */
+    public String engine(String engine) {
+        var rows = query(
+                "SELECT engine FROM system.databases WHERE name = {database:String}", Map.of("database", database()));
+        return !rows.isEmpty() && "Replicated".equals(rows.getFirst().get("engine")) ? "Replicated" + engine : engine;
+    }
+
+    /**
+     * Removes a pipe's rows from a table of state shared by the database's pipes, and the table when no rows are left.
+     *
+     * @param table with a column {@code pipe} that holds the pipe's uid
+     */
+    void forget(String table, Pipe of) {
+        if (!exists(table)) {
+            return;
+        }
+        execute("ALTER TABLE " + identifier(table) + " DELETE WHERE pipe = " + literal(of.uid())
+                + " SETTINGS mutations_sync = 2");
+        if (query("SELECT 1 FROM " + identifier(table) + " LIMIT 1", Map.of()).isEmpty()) {
+            execute("DROP TABLE IF EXISTS " + identifier(table) + " SYNC");
+        }
+    }
+
+    /** The pipe's database, unquoted. */
+    public String database() {
+        return destination.database();
+    }
+
+    /** The destination in messages: {@code clickhouse host:port/database}. */
+    public String object() {
+        return "clickhouse " + destination.host() + ":" + destination.port() + "/" + destination.database();
+    }
+
+    /** A name as ClickHouse reads it back unchanged, in backquotes. */
+    public static String identifier(String name) {
+        return '`' + name.replace("\\", "\\\\").replace("`", "\\`") + '`';
+    }
+
+    /** A string literal. */
+    public static String literal(String value) {
+        return '\'' + value.replace("\\", "\\\\").replace("'", "\\'") + '\'';
+    }
+
+    @Override
+    public synchronized void close() {
+        connected.forEach(old -> old.client().close());
+        connected.clear();
+    }
+
+    private synchronized Client client() {
+        var login = credentials.clickHouse();
+        if (connected.isEmpty() || !connected.getLast().login().equals(login)) {
+            // The former client stays open until close(), for other threads' calls are under way on it.
+            connected.add(new Connected(login, connect(login)));
+        }
+        return connected.getLast().client();
+    }
+
+    private Client connect(Login login) {
+        var tls = destination.tls() != null && destination.tls().enabled();
+        var builder = new Client.Builder()
+                .addEndpoint((tls ? "https://" : "http://") + destination.host() + ":" + destination.port())
+                .setUsername(login.user())
+                .setPassword(login.password())
+                .setDefaultDatabase(destination.database())
+                .setClientName(pipe.applicationName("worker"))
+                .compressClientRequest(true)
+                .compressServerResponse(true)
+                .compressionMethod(CompressionMethod.LZ4)
+                .setMaxConnections(1000)
+                .setConnectTimeout(CONNECT_TIMEOUT_SECONDS, ChronoUnit.SECONDS)
+                .setSocketTimeout(SOCKET_TIMEOUT_SECONDS, ChronoUnit.SECONDS)
+                .setSocketKeepAlive(true)
+                .setMaxRetries(0)
+                .retryOnFailures(ClientFaultCause.None);
+        credentials.clickHouseCa().filter(ca -> tls).ifPresent(ca -> builder.setRootCertificate(ca.toString()));
+        return builder.build();
+    }
+
+    private static <T> T await(CompletableFuture<T> future) throws Exception {
+        try {
+            return future.get();
+        } catch (ExecutionException e) {
+            throw e.getCause() instanceof Exception cause ? cause : e;
+        }
+    }
+}

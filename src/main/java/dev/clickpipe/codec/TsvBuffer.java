@@ -1,0 +1,142 @@
+package dev.clickpipe.codec;
+
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+
+/**
+ * Rows in ClickHouse's TabSeparated format, in a byte array that grows and is used again. For one thread.
+ *
+ * <p>The escapes also serve inside the quotes of an array's elements, which is why the quote itself is escaped.
+ */
+public final class TsvBuffer {
+    /** For each byte the letter after the backslash, or 0 where it stands for itself. */
+    private static final byte[] ESCAPES = new byte[256];
+
+    static {
+        ESCAPES[0] = '0';
+        ESCAPES['\b'] = 'b';
+        ESCAPES['\t'] = 't';
+        ESCAPES['\n'] = 'n';
+        ESCAPES['\f'] = 'f';
+        ESCAPES['\r'] = 'r';
+        ESCAPES['\\'] = '\\';
+        ESCAPES['\''] = '\'';
+    }
+
+    private byte[] bytes;
+    private int size;
+
+    public TsvBuffer() {
+        this(64 * 1024);
+    }
+
+    public TsvBuffer(int capacity) {
+        bytes = new byte[capacity];
+    }
+
+    /** Ends a field that is not the row's last. */
+    public void tab() {
+        rawByte('\t');
+    }
+
+    /** Ends a row. */
+    public void newline() {
+        rawByte('\n');
+    }
+
+    public void nullValue() {
+        rawByte('\\');
+        rawByte('N');
+    }
+
+    /** Appends what is TabSeparated text already. */
+    public void rawBytes(byte[] source, int from, int to) {
+        int length = to - from;
+        reserve(length);
+        System.arraycopy(source, from, bytes, size, length);
+        size += length;
+    }
+
+    public void rawBytes(byte[] source) {
+        rawBytes(source, 0, source.length);
+    }
+
+    public void rawByte(int value) {
+        reserve(1);
+        bytes[size++] = (byte) value;
+    }
+
+    /** Appends text that needs no escaping: numbers, names of ours. */
+    @SuppressWarnings("deprecation") // String.getBytes(int, int, byte[], int) is exact for ASCII and copies only once
+    public void ascii(String text) {
+        reserve(text.length());
+        text.getBytes(0, text.length(), bytes, size);
+        size += text.length();
+    }
+
+    /** Appends any bytes as (a part of) one String value. */
+    public void escaped(byte[] source, int from, int to) {
+        int start = from;
+        for (int i = from; i < to; i++) {
+            byte escape = ESCAPES[source[i] & 0xFF];
+            if (escape != 0) {
+                rawBytes(source, start, i);
+                rawByte('\\');
+                rawByte(escape);
+                start = i + 1;
+            }
+        }
+        rawBytes(source, start, to);
+    }
+
+    public void escaped(String text) {
+        byte[] utf8 = text.getBytes(StandardCharsets.UTF_8);
+        escaped(utf8, 0, utf8.length);
+    }
+
+    public void escapedByte(int value) {
+        byte escape = ESCAPES[value & 0xFF];
+        if (escape != 0) {
+            rawByte('\\');
+            rawByte(escape);
+        } else {
+            rawByte(value);
+        }
+    }
+
+    public void writeTo(OutputStream out) throws IOException {
+        out.write(bytes, 0, size);
+    }
+
+    /** Bytes held. */
+    public int size() {
+        return size;
+    }
+
+    /** Forgets what was appended after the buffer had this size: a row begun in vain. */
+    public void truncate(int toSize) {
+        if (toSize < 0 || toSize > size) {
+            throw new IllegalArgumentException(toSize + " of " + size);
+        }
+        size = toSize;
+    }
+
+    public void clear() {
+        size = 0;
+    }
+
+    private void reserve(int more) {
+        if (bytes.length - size < more) {
+            long wanted = Math.max((long) size + more, bytes.length * 2L);
+            bytes = Arrays.copyOf(bytes, (int) Math.min(wanted, Integer.MAX_VALUE - 8));
+        }
+    }
+
+    /** The rows so far, decoded; for tests and messages. */
+    @Override
+    public String toString() {
+        return new String(bytes, 0, size, StandardCharsets.UTF_8);
+    }
+}

@@ -1,0 +1,204 @@
+package dev.clickpipe.codec;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.clickpipe.postgres.PgType;
+import dev.clickpipe.postgres.PgType.Kind;
+import java.nio.charset.StandardCharsets;
+import org.junit.jupiter.api.Nested;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class TypeMappingTest {
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "bool|Bool",
+                "int2|Int16",
+                "int4|Int32",
+                "int8|Int64",
+                "oid|UInt32",
+                "float4|Float32",
+                "float8|Float64",
+                "numeric|String",
+                "text|String",
+                "varchar|String",
+                "bpchar|String",
+                "name|String",
+                "char|String",
+                "uuid|UUID",
+                "json|String",
+                "jsonb|String",
+                "bytea|String",
+                "date|Date32",
+                "time|String",
+                "timetz|String",
+                "timestamp|DateTime64(6, 'UTC')",
+                "timestamptz|DateTime64(6, 'UTC')",
+                "interval|String",
+                "inet|String",
+                "int4range|String",
+                "something new|String"
+            })
+    void scalars(String name, String clickHouseType) {
+        assertThat(TypeMapping.of(scalar(name, -1), 0, false).clickHouseType()).isEqualTo(clickHouseType);
+        assertThat(TypeMapping.of(scalar(name, -1), 0, true).clickHouseType())
+                .isEqualTo("Nullable(" + clickHouseType + ")");
+        assertThat(TypeMapping.of(array(scalar(name, -1), -1), 1, true).clickHouseType())
+                .isEqualTo("Array(Nullable(" + clickHouseType + "))");
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "10|2|Decimal(10, 2)",
+                "76|0|Decimal(76, 0)",
+                "76|76|Decimal(76, 76)",
+                "77|0|String",
+                "1000|1000|String",
+                "3|5|Decimal(5, 5)",
+                "3|77|String",
+                "5|-3|Decimal(8, 0)",
+                "70|-7|String",
+                "1|-75|Decimal(76, 0)"
+            })
+    void numeric(int precision, int scale, String clickHouseType) {
+        int typmod = (precision << 16 | scale & 0x7FF) + 4;
+        assertThat(TypeMapping.of(scalar("numeric", typmod), 0, false).clickHouseType())
+                .isEqualTo(clickHouseType);
+    }
+
+    @Test
+    void modifiers_come_from_wherever_the_catalogue_has_them() {
+        int typmod = (10 << 16 | 2) + 4;
+        var plain = scalar("numeric", -1);
+        var domain = new PgType(20000, "price", Kind.DOMAIN, typmod, plain);
+        var nested = new PgType(20001, "net_price", Kind.DOMAIN, -1, domain);
+        assertThat(TypeMapping.of(domain, 0, false).clickHouseType()).isEqualTo("Decimal(10, 2)");
+        assertThat(TypeMapping.of(nested, 0, true).clickHouseType()).isEqualTo("Nullable(Decimal(10, 2))");
+        assertThat(TypeMapping.of(array(plain, typmod), 0, true).clickHouseType())
+                .isEqualTo("Array(Nullable(Decimal(10, 2)))");
+        assertThat(TypeMapping.of(array(nested, -1), 2, true).clickHouseType())
+                .isEqualTo("Array(Array(Nullable(Decimal(10, 2))))");
+        var overArray = new PgType(20002, "prices", Kind.DOMAIN, typmod, array(plain, -1));
+        assertThat(TypeMapping.of(overArray, 0, true).clickHouseType()).isEqualTo("Array(Nullable(Decimal(10, 2)))");
+    }
+
+    @Test
+    void enums_and_names_that_only_look_built_in() {
+        var mood = new PgType(20000, "mood", Kind.ENUM, -1, null);
+        assertThat(TypeMapping.of(mood, 0, false).clickHouseType()).isEqualTo("LowCardinality(String)");
+        assertThat(TypeMapping.of(mood, 0, true).clickHouseType()).isEqualTo("LowCardinality(Nullable(String))");
+        assertThat(TypeMapping.of(array(mood, -1), 1, true).clickHouseType())
+                .isEqualTo("Array(LowCardinality(Nullable(String)))");
+        assertThat(TypeMapping.of(new PgType(20000, "date", Kind.SCALAR, -1, null), 0, false)
+                        .clickHouseType())
+                .isEqualTo("String");
+        assertThat(TypeMapping.of(new PgType(22, "int2vector", Kind.ARRAY, -1, scalar("int2", -1)), 0, false)
+                        .clickHouseType())
+                .isEqualTo("String");
+        assertThat(TypeMapping.of(new PgType(20000, "point2", Kind.OTHER, -1, null), 0, false)
+                        .clickHouseType())
+                .isEqualTo("String");
+    }
+
+    @Nested
+    class Values {
+        @ParameterizedTest
+        @CsvSource(
+                delimiter = '|',
+                value = {
+                    "bool|t|true",
+                    "bool|f|false",
+                    "int4|-2147483648|-2147483648",
+                    "float8|NaN|NaN",
+                    "float8|-Infinity|-Infinity",
+                    "date|2024-02-29|2024-02-29",
+                    "date|1900-01-01|1900-01-01",
+                    "date|1899-12-31|1900-01-01",
+                    "date|2299-12-31|2299-12-31",
+                    "date|2300-01-01|2299-12-31",
+                    "date|10000-01-01|2299-12-31",
+                    "date|5874897-12-31|2299-12-31",
+                    "date|0044-03-15 BC|1900-01-01",
+                    "date|4713-01-01 BC|1900-01-01",
+                    "date|infinity|2299-12-31",
+                    "date|-infinity|1900-01-01",
+                    "timestamp|2024-02-29 12:34:56.789|2024-02-29 12:34:56.789",
+                    "timestamp|0001-01-01 00:00:00|0001-01-01 00:00:00",
+                    "timestamp|9999-12-31 23:59:59.999999|9999-12-31 23:59:59.999999",
+                    "timestamp|10000-01-01 00:00:00|9999-12-31 23:59:59.999999",
+                    "timestamp|294276-12-31 23:59:59.999999|9999-12-31 23:59:59.999999",
+                    "timestamp|0001-12-31 23:59:59.5 BC|0001-01-01 00:00:00",
+                    "timestamp|infinity|9999-12-31 23:59:59.999999",
+                    "timestamp|-infinity|0001-01-01 00:00:00",
+                    "timestamptz|2024-02-29 12:34:56+00|2024-02-29 12:34:56",
+                    "timestamptz|1969-12-31 23:59:59.999999+00|1969-12-31 23:59:59.999999",
+                    "timestamptz|0001-12-31 23:59:59+00 BC|0001-01-01 00:00:00",
+                    "timestamptz|2024-02-29 12:34:56.5+05:30|2024-02-29 07:04:56.500000",
+                    "timestamptz|2024-02-29 23:34:56-02|2024-03-01 01:34:56.000000",
+                    "timestamptz|1900-01-01 00:00:00+00:19:32|1899-12-31 23:40:28.000000",
+                    "timestamptz|0001-01-01 00:00:00+01|0001-01-01 00:00:00",
+                    "timestamptz|9999-12-31 23:30:00-01|9999-12-31 23:59:59.999999",
+                    "timestamptz|infinity|9999-12-31 23:59:59.999999",
+                    "bytea|\\x|''",
+                    "bytea|\\x00415C|\\0A\\\\",
+                    "bytea|\\000A\\\\\\377|\\0A\\\\\u00ff",
+                    "time|24:00:00|24:00:00",
+                    "text|\\N|\\\\N",
+                })
+        void encode(String type, String postgres, String clickHouse) {
+            assertThat(encoded(TypeMapping.of(scalar(type, -1), 0, false), postgres))
+                    .isEqualTo(clickHouse);
+        }
+
+        @Test
+        void a_date_in_another_style_is_never_taken_for_null() {
+            assertThatThrownBy(() -> encoded(TypeMapping.of(scalar("date", -1), 0, true), "02/29/2024"))
+                    .isInstanceOf(IllegalStateException.class);
+        }
+
+        @ParameterizedTest
+        @CsvSource({"NaN", "Infinity", "-Infinity"})
+        void decimals_have_no_such_number(String value) {
+            var type = scalar("numeric", (10 << 16 | 2) + 4);
+            assertThat(encoded(TypeMapping.of(type, 0, true), value)).isEqualTo("\\N");
+            assertThat(encoded(TypeMapping.of(array(type, -1), 1, false), "{1.00," + value + "}"))
+                    .isEqualTo("[1.00,NULL]");
+            var strict = TypeMapping.of(type, 0, false);
+            assertThatThrownBy(() -> encoded(strict, value)).isInstanceOfSatisfying(UnrepresentableValue.class, e -> {
+                var problem = e.in("public.orders", "price");
+                assertThat(problem.object()).isEqualTo("table public.orders, column price");
+                assertThat(problem.message()).contains(value.equals("NaN") ? "NaN" : "Infinity", "Decimal(10, 2)");
+                assertThat(problem.remedy()).isNotBlank();
+            });
+            assertThat(encoded(strict, "-123.45")).isEqualTo("-123.45");
+        }
+    }
+
+    static PgType scalar(String name, int typmod) {
+        return new PgType(1, name, Kind.SCALAR, typmod, null);
+    }
+
+    static PgType array(PgType element, int typmod) {
+        return new PgType(2, "_" + element.name(), Kind.ARRAY, typmod, element);
+    }
+
+    /** Bytes as characters of the same number, so that single bytes can be told. */
+    static String encoded(Mapping mapping, String postgres) {
+        byte[] text = ("<" + postgres + ">").getBytes(StandardCharsets.UTF_8);
+        var out = new TsvBuffer(1);
+        mapping.encoder().encode(text, 1, text.length - 1, out);
+        var bytes = new java.io.ByteArrayOutputStream();
+        try {
+            out.writeTo(bytes);
+        } catch (java.io.IOException e) {
+            throw new java.io.UncheckedIOException(e);
+        }
+        return bytes.toString(StandardCharsets.ISO_8859_1);
+    }
+}

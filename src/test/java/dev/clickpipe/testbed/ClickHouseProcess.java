@@ -1,0 +1,110 @@
+package dev.clickpipe.testbed;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.URI;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * {@link ClickHouseServer} in a process of its own, for tests in which it dies. The port and the data stay the same over
+ * {@link #kill} and {@link #start}.
+ */
+public final class ClickHouseProcess implements AutoCloseable {
+    private static final String USER = "clickpipe";
+    private static final String PASSWORD = "clickpipe-secret";
+    private static final long STOP_SECONDS = 30;
+
+    private final Path directory;
+    private final int port;
+    private Process process;
+
+    private ClickHouseProcess(Path directory, int port) {
+        this.directory = directory;
+        this.port = port;
+    }
+
+    /** Starts one with an empty data directory, which {@link #close} removes. */
+    public static ClickHouseProcess create() {
+        try {
+            Path directory = Files.createTempDirectory("clickhouse-process");
+            Files.writeString(directory.resolve("password"), PASSWORD);
+            var server = new ClickHouseProcess(directory, FreePort.find());
+            server.start();
+            return server;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Returns when it answers. */
+    public void start() {
+        var command = List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "--enable-native-access=ALL-UNNAMED",
+                "--sun-misc-unsafe-memory-access=allow",
+                "-cp",
+                System.getProperty("java.class.path"),
+                ClickHouseServer.class.getName(),
+                "--listen",
+                "127.0.0.1:" + port,
+                "--data",
+                directory.resolve("data").toString(),
+                "--user",
+                USER,
+                "--password-file",
+                directory.resolve("password").toString());
+        try {
+            process = new ProcessBuilder(command)
+                    .redirectError(ProcessBuilder.Redirect.INHERIT)
+                    .start();
+            Processes.endWithUs(process);
+            BufferedReader output = process.inputReader();
+            if (output.readLine() == null) {
+                throw new IllegalStateException("ClickHouse ended with status " + process.waitFor());
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** {@code kill -9}: nothing is flushed, requests under way break. */
+    public void kill() {
+        process.destroyForcibly();
+        awaitEnd();
+    }
+
+    /** SIGTERM: the engine closes. */
+    public void stop() {
+        process.destroy();
+        awaitEnd();
+    }
+
+    public ClickHouse client(String database) {
+        return new ClickHouse(URI.create("http://127.0.0.1:" + port), USER, PASSWORD, database);
+    }
+
+    private void awaitEnd() {
+        try {
+            if (!process.waitFor(STOP_SECONDS, TimeUnit.SECONDS)) {
+                process.destroyForcibly();
+                throw new IllegalStateException("ClickHouse did not end in %d s".formatted(STOP_SECONDS));
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        }
+    }
+
+    @Override
+    public void close() {
+        kill();
+        TemporaryDirectories.delete(directory);
+    }
+}

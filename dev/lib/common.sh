@@ -31,10 +31,16 @@ step() {
   local what=$1 log started=$SECONDS pid rc=0
   shift
   log=$LOG_DIR/$(printf '%s' "$what" | tr -cs 'A-Za-z0-9' - | cut -c 1-60).$$.log
-  "$@" >"$log" 2>&1 </dev/null &
+  # A process group of its own, so that an interrupt ends all of it: bash lets what runs in the background ignore Ctrl-C.
+  set -m
+  (set +m; "$@") >"$log" 2>&1 </dev/null &
   pid=$!
+  set +m
+  # shellcheck disable=SC2064  # this pid, now
+  trap "kill -s TERM -- -$pid 2>/dev/null; exit 130" INT TERM
   show_progress "$pid" "$what" "$log" "$started"
   wait "$pid" || rc=$?
+  trap - INT TERM
   if ((rc != 0)); then
     tail -n 20 "$log" | sed 's/^/    /' >&2
     die "failed: $what (exit code $rc, after $(elapsed $((SECONDS - started)))); everything it said is in $log"

@@ -44,7 +44,7 @@ prepare_machine() {
     die "KUBECONFIG is given, so IMAGE must name an operator image that this cluster has or can pull"
   fi
   [ -n "$GIVEN_KUBECONFIG" ] || need_root
-  install_packages curl jq openssl ca-certificates
+  install_packages curl jq openssl ca-certificates iproute2
   find_postgres
   find_maven
   find_java
@@ -59,6 +59,8 @@ prepare_cluster() {
   if [ -n "$GIVEN_KUBECONFIG" ]; then
     export KUBECONFIG=$GIVEN_KUBECONFIG
     kubectl_ version >/dev/null 2>&1 || die "the cluster of KUBECONFIG=$KUBECONFIG does not answer"
+    # Its pods may come from anywhere; of this machine they can reach the address that it has outside.
+    CLIENTS=0.0.0.0/0
     ADDRESS=$(ip -4 route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([0-9.]*\).*/\1/p')
     say "  ✓ using the cluster of KUBECONFIG=$KUBECONFIG"
   else
@@ -66,6 +68,7 @@ prepare_cluster() {
     export KUBECONFIG
     use_cluster "$CLUSTER_NAME"
     ADDRESS=$NODE_ADDRESS
+    CLIENTS=$POD_SUBNET
   fi
   record kubeconfig.given "$GIVEN_KUBECONFIG"
 }
@@ -105,7 +108,7 @@ own_postgres() {
   else
     stop_process "$DEMO/postgres/pid" 20 INT
     record postgres.port "$(free_port 15432)"
-    step "starting Postgres" start_postgres "$DEMO/postgres" "$ADDRESS" "$(recorded postgres.port)" "$DEMO/password"
+    step "starting Postgres" start_postgres "$DEMO/postgres" "$ADDRESS" "$(recorded postgres.port)" "$DEMO/password" "$CLIENTS"
     record postgres.address "$ADDRESS"
   fi
   PGPORT=$(recorded postgres.port)
@@ -274,7 +277,7 @@ phase() { kubectl_ -n "$NAMESPACE" get clickpipe pgbench -o 'jsonpath={.status.p
 watch_until_running() {
   local deadline=$((SECONDS + PIPE_TIMEOUT)) started=$SECONDS watcher now=''
   say "  \$ kubectl get clickpipe pgbench -n $NAMESPACE -w"
-  kubectl_ -n "$NAMESPACE" get clickpipe pgbench -w >&2 &
+  "$KUBECTL" -n "$NAMESPACE" get clickpipe pgbench -w >&2 & # the program itself, so that the pid is its own
   watcher=$!
   # shellcheck disable=SC2064  # this watcher, now
   trap "kill $watcher 2>/dev/null || true" EXIT

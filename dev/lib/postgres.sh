@@ -23,14 +23,14 @@ as_postgres() { # Postgres refuses to run as root; the package made this user
   (cd / && setpriv --reuid postgres --regid postgres --clear-groups env -i PATH="$PG_BIN:/usr/bin:/bin" LC_ALL=C.UTF-8 "$@")
 }
 
-# start_postgres STATE ADDRESS PORT PASSWORD-FILE: the data directory lies under /var/lib, because the user postgres may not
-# look into root's home, where the cache is.
+# start_postgres STATE ADDRESS PORT PASSWORD-FILE CLIENTS: CLIENTS is the subnet that may log in, with a password. The data
+# directory lies under /var/lib, because the user postgres may not look into root's home, where the cache is.
 start_postgres() {
   local state=$1 data
   data=$(postgres_data "$1")
   mkdir -p "$state"
   if [ ! -e "$data/PG_VERSION" ]; then make_postgres "$data" "$4"; fi
-  write_postgres_settings "$data" "$2" "$3"
+  write_postgres_settings "$data" "$2" "$3" "$5"
   rm -f "$data/postmaster.pid"
   # setpriv replaces itself, so the recorded pid is Postgres' own.
   (cd / && start_process "$state/pid" "$state/log" setpriv --reuid postgres --regid postgres --clear-groups \
@@ -48,7 +48,7 @@ make_postgres() { # DATA PASSWORD-FILE
   rm -f "$1.password"
 }
 
-write_postgres_settings() { # DATA ADDRESS PORT: pods come from the bridge's subnet
+write_postgres_settings() { # DATA ADDRESS PORT CLIENTS
   cat >"$1/clickpipe.conf" <<END
 listen_addresses = '$2'
 port = $3
@@ -61,7 +61,7 @@ fsync = off  # a demonstration need not survive a power cut
 log_timezone = UTC
 END
   grep -q clickpipe.conf "$1/postgresql.conf" || echo "include 'clickpipe.conf'" >>"$1/postgresql.conf"
-  printf 'host all,replication all %s/16 scram-sha-256\n' "$2" >"$1/pg_hba.conf"
+  printf 'host all,replication all %s scram-sha-256\n' "$4" >"$1/pg_hba.conf"
 }
 
 stop_postgres() { # STATE: `fast` (SIGINT) ends the sessions instead of waiting for them

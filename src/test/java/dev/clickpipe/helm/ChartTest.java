@@ -65,8 +65,7 @@ class ChartTest {
             assertThat(binding.getRoleRef().getKind()).isEqualTo("Role");
             assertThat(binding.getSubjects().getFirst().getNamespace()).isEqualTo("pipes-system");
         });
-        assertThat(operator(objects).getEnv())
-                .contains(new EnvVar("QUARKUS_OPERATOR_SDK_NAMESPACES", "shop,sales", null));
+        assertThat(operator(objects).getEnv()).contains(new EnvVar("CLICKPIPE_WATCH_NAMESPACES", "shop,sales", null));
     }
 
     @Test
@@ -75,14 +74,7 @@ class ChartTest {
                 named(ClusterRole.class, render(), "pipes-clickpipe-operator").getRules());
         assertThat(everywhere)
                 .containsOnlyKeys(
-                        "clickpipes",
-                        "clickpipes/status",
-                        "clickpipes/finalizers",
-                        "jobs",
-                        "deployments",
-                        "configmaps",
-                        "pods",
-                        "events");
+                        "clickpipes", "clickpipes/status", "jobs", "deployments", "configmaps", "pods", "events");
         assertThat(everywhere.get("pods")).containsExactly("get", "list", "watch");
         assertThat(everywhere.get("clickpipes")).doesNotContain("create", "delete");
         assertThat(everywhere.values()).allSatisfy(verbs -> assertThat(verbs).doesNotContain("*"));
@@ -197,6 +189,7 @@ class ChartTest {
                 .contains(
                         new EnvVar("CLICKPIPE_WORKER_IMAGE_PULL_POLICY", "Always", null),
                         new EnvVar("CLICKPIPE_LOG_FORMAT", "json", null),
+                        new EnvVar("QUARKUS_LOG_CONSOLE_JSON_ENABLED", "true", null),
                         new EnvVar("JAVA_TOOL_OPTIONS", "-Xmx128m", null));
         assertThat(container.getResources().getLimits().get("memory").toString())
                 .isEqualTo("1Gi");

@@ -28,7 +28,7 @@ public record PostgresSource(
                 "A role with LOGIN, REPLICATION (not for mode snapshot) and SELECT on the tables. It must own the tables and may CREATE in the database where the pipe is to make the publication.")
         Credentials credentials,
 
-        @JsonPropertyDescription("TLS to Postgres. Absent: mode prefer.")
+        @Default("{}") @JsonPropertyDescription("TLS to Postgres.")
         Tls tls,
 
         @Default("{}") @JsonPropertyDescription("How the source is read.")

@@ -58,7 +58,7 @@ public record TableMapping(
         @JsonPropertyDescription("false: the target is ordered by the source's key. true: by sortingKeys.")
         Boolean useCustomSortingKey,
 
-        @Size(max = 32)
+        @Size(max = 16)
         @JsonPropertyDescription(
                 "ORDER BY of the target table, in this order. For ReplacingMergeTree it must contain the source's key.")
         List<@Size(min = 1, max = 63) String> sortingKeys,

@@ -23,7 +23,7 @@ public record Workers(
         @JsonPropertyDescription("Labels of the nodes that workers may run on, as in a pod.")
         Map<String, String> nodeSelector,
 
-        @JsonPropertyDescription("Taints that workers tolerate, as in a pod.")
+        @Size(max = 64) @JsonPropertyDescription("Taints that workers tolerate, as in a pod.")
         List<Toleration> tolerations,
 
         @JsonPropertyDescription("Where workers rather run, as in a pod.")
@@ -38,6 +38,7 @@ public record Workers(
         @Size(max = 253) @JsonPropertyDescription("The workers' PriorityClass.")
         String priorityClassName,
 
+        @Size(max = 16)
         @JsonPropertyDescription("Secrets in the pipe's own namespace with which the workers' image is pulled.")
         List<LocalObjectReference> imagePullSecrets) {
 

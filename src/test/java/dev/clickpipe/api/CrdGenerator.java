@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializerProvider;
 import com.fasterxml.jackson.databind.module.SimpleModule;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.databind.ser.std.StdSerializer;
 import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
 import com.fasterxml.jackson.dataformat.yaml.YAMLGenerator;
@@ -144,8 +145,8 @@ final class CrdGenerator {
             inOrderOf(
                     elementType(component),
                     property.getItems() == null ? property : property.getItems().getSchema());
-            if (property.getDefault() != null && property.getDefault().isObject()) {
-                property.setDefault(JsonNodeFactory.instance.objectNode()); // its fields have defaults of their own
+            if (property.getDefault() instanceof ObjectNode ofRecord) {
+                ofRecord.removeIf(value -> value.isNull() || value.asText().isEmpty() && !value.isContainerNode());
             }
         }
         schema.setProperties(ordered);

@@ -1,6 +1,7 @@
 package dev.clickpipe.testbed;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.net.URI;
 import java.net.URLEncoder;
@@ -13,7 +14,8 @@ import java.util.Properties;
 
 /** A ClickHouse to talk to, and the few ways in which tests do: SQL in, text out. */
 public record ClickHouse(URI url, String user, String password, String database) {
-    private static final HttpClient HTTP = HttpClient.newHttpClient();
+    private static final HttpClient HTTP =
+            HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
 
     /** Thrown when the server answers an error; the message is the server's. */
     public static final class QueryFailed extends RuntimeException {
@@ -69,6 +71,11 @@ public record ClickHouse(URI url, String user, String password, String database)
                 .toList();
     }
 
+    /** The answer as it arrives; to be closed. */
+    public InputStream stream(String sql) {
+        return open(sql, new byte[0]);
+    }
+
     public long count(String table) {
         return Long.parseLong(query("SELECT count() FROM " + table));
     }
@@ -90,6 +97,14 @@ public record ClickHouse(URI url, String user, String password, String database)
     }
 
     private byte[] send(String sql, byte[] data) {
+        try (InputStream answer = open(sql, data)) {
+            return answer.readAllBytes();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private InputStream open(String sql, byte[] data) {
         // the statement goes in the URL only where data needs the body
         boolean inUrl = data.length > 0;
         String parameters = "?database=" + encode(database) + (inUrl ? "&query=" + encode(sql) : "");
@@ -100,14 +115,16 @@ public record ClickHouse(URI url, String user, String password, String database)
                 .POST(HttpRequest.BodyPublishers.ofByteArray(body))
                 .build();
         try {
-            var response = HTTP.send(request, BodyHandlers.ofByteArray());
-            if (response.statusCode() != 200) {
-                int code = (int) response.headers()
-                        .firstValueAsLong("X-ClickHouse-Exception-Code")
-                        .orElse(0);
-                throw new QueryFailed(code, new String(response.body(), StandardCharsets.UTF_8));
+            var response = HTTP.send(request, BodyHandlers.ofInputStream());
+            if (response.statusCode() == 200) {
+                return response.body();
             }
-            return response.body();
+            int code = (int) response.headers()
+                    .firstValueAsLong("X-ClickHouse-Exception-Code")
+                    .orElse(0);
+            try (InputStream error = response.body()) {
+                throw new QueryFailed(code, new String(error.readAllBytes(), StandardCharsets.UTF_8));
+            }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         } catch (InterruptedException e) {

@@ -8,6 +8,7 @@ import java.net.InetSocketAddress;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -139,7 +140,7 @@ public final class ClickHouseServer implements AutoCloseable {
      * SIGTERM, which closes the engine. One line on standard output says when it is ready.
      */
     public static void main(String[] args) throws IOException, InterruptedException {
-        var flags = Flags.parse(args, "listen", "data", "user", "password-file", "library");
+        var flags = Flags.parse(args, Set.of("listen", "data", "user", "password-file", "library"), Set.of());
         String[] listen = flags.required("listen").split(":(?=\\d+$)", 2);
         var options = new Options(
                 Path.of(flags.required("data")).toAbsolutePath(),

@@ -1,30 +1,54 @@
 package dev.clickpipe.testbed;
 
-import java.util.Arrays;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
-/** {@code --name value} pairs of a command line. */
-record Flags(Map<String, String> values) {
-    static Flags parse(String[] args, String... known) {
-        var values = new HashMap<String, String>();
-        for (int i = 0; i < args.length; i += 2) {
-            String name = args[i].startsWith("--") ? args[i].substring(2) : "";
-            if (!Arrays.asList(known).contains(name) || i + 1 == args.length) {
-                throw new IllegalArgumentException(
-                        "unknown flag or no value: %s; flags are --%s".formatted(args[i], String.join(", --", known)));
+/** A command line: {@code --name value}, {@code --switch} and arguments without a name. */
+record Flags(Map<String, List<String>> values, List<String> arguments) {
+    static Flags parse(String[] args, Set<String> named, Set<String> switches) {
+        var values = new HashMap<String, List<String>>();
+        var arguments = new ArrayList<String>();
+        var words = List.of(args).iterator();
+        while (words.hasNext()) {
+            String word = words.next();
+            String name = word.startsWith("--") ? word.substring(2) : "";
+            if (switches.contains(name)) {
+                values.put(name, List.of());
+            } else if (named.contains(name) && words.hasNext()) {
+                values.computeIfAbsent(name, key -> new ArrayList<>()).add(words.next());
+            } else if (word.startsWith("--")) {
+                throw new IllegalArgumentException("unknown flag, or one without its value: " + word);
+            } else {
+                arguments.add(word);
             }
-            values.put(name, args[i + 1]);
         }
-        return new Flags(values);
+        return new Flags(values, arguments);
+    }
+
+    boolean has(String name) {
+        return values.containsKey(name);
+    }
+
+    List<String> all(String name) {
+        return values.getOrDefault(name, List.of());
+    }
+
+    Optional<String> optional(String name) {
+        return all(name).stream().findFirst();
     }
 
     String required(String name) {
         return optional(name).orElseThrow(() -> new IllegalArgumentException("--%s is missing".formatted(name)));
     }
 
-    Optional<String> optional(String name) {
-        return Optional.ofNullable(values.get(name));
+    String argument(int index, String meaning) {
+        if (index >= arguments.size()) {
+            throw new IllegalArgumentException(meaning + " is missing");
+        }
+        return arguments.get(index);
     }
 }

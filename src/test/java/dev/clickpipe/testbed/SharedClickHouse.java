@@ -8,7 +8,6 @@ import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
-import java.util.UUID;
 import org.junit.jupiter.api.extension.AfterAllCallback;
 import org.junit.jupiter.api.extension.BeforeAllCallback;
 import org.junit.jupiter.api.extension.ExtensionContext;
@@ -75,21 +74,22 @@ public final class SharedClickHouse implements BeforeAllCallback, AfterAllCallba
 
     @Override
     public void beforeAll(ExtensionContext context) {
+        if (TestClasses.isNested(context)) {
+            return;
+        }
         // the root's store closes it after the last test class
         running = context.getRoot()
                 .getStore(Namespace.create(SharedClickHouse.class))
                 .getOrComputeIfAbsent("clickhouse", key -> Running.start(), Running.class);
-        client = running.client().withDatabase(databaseName(context));
+        client = running.client().withDatabase(TestClasses.databaseName(context));
         running.client().query("CREATE DATABASE " + client.database());
     }
 
     @Override
     public void afterAll(ExtensionContext context) {
+        if (TestClasses.isNested(context)) {
+            return;
+        }
         running.client().query("DROP DATABASE " + client.database() + " SYNC");
-    }
-
-    static String databaseName(ExtensionContext context) {
-        String random = UUID.randomUUID().toString().substring(0, 8);
-        return "%s_%s".formatted(context.getRequiredTestClass().getSimpleName().toLowerCase(), random);
     }
 }

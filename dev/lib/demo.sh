@@ -191,7 +191,7 @@ helm_() {
   fi
 }
 
-chart() { dirname "$(find "$REPO_DIR/helm" -name Chart.yaml | sort | head -n 1)"; }
+CHART=$REPO_DIR/helm/clickpipe-operator
 
 server_minor() { kubectl_ get --raw /version | jq -r .minor | tr -cd 0-9; }
 
@@ -202,7 +202,7 @@ install_operator() {
     step "applying the CRD" kubectl_ apply --validate=false -f "$REPO_DIR/crds/"
     options+=(--set crds.create=false)
   fi
-  step "installing the chart with Helm" helm_ upgrade --install "$RELEASE" "$(chart)" --namespace "$OPERATOR_NAMESPACE" --create-namespace "${options[@]}"
+  step "installing the chart with Helm" helm_ upgrade --install "$RELEASE" "$CHART" --namespace "$OPERATOR_NAMESPACE" --create-namespace "${options[@]}"
   step "waiting for the operator" wait_for_operator
 }
 

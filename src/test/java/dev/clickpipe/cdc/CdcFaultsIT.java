@@ -97,13 +97,18 @@ class CdcFaultsIT {
         var table = "t_" + suffix;
         var history = "h_" + suffix;
         create(postgres, table, history);
-        try (var pipe = pipe().table(table).table(history, TableEngine.MergeTree).batchRows(50).start()) {
+        try (var pipe = pipe().table(table)
+                .table(history, TableEngine.MergeTree)
+                .batchRows(50)
+                .start()) {
             for (var target : List.of(history, table, history)) {
-                CLICKHOUSE.failNext("INSERT INTO `" + target + "`", switch (fault) {
-                    case "lost answer" -> new Fault.LoseAnswer();
-                    case "disconnect" -> new Fault.Disconnect();
-                    default -> Fault.Refuse.tooManyParts();
-                });
+                CLICKHOUSE.failNext(
+                        "INSERT INTO `" + target + "`",
+                        switch (fault) {
+                            case "lost answer" -> new Fault.LoseAnswer();
+                            case "disconnect" -> new Fault.Disconnect();
+                            default -> Fault.Refuse.tooManyParts();
+                        });
             }
             steps(table, history).forEach(postgres::execute);
             pipe.awaitRetry();
@@ -114,7 +119,9 @@ class CdcFaultsIT {
     @Test
     void anOffsetThatIsRecordedButNotAcknowledged() throws InterruptedException {
         postgres.execute("CREATE TABLE recorded (id int PRIMARY KEY)", "CREATE TABLE recorded_log (id int)");
-        try (var pipe = pipe().table("recorded").table("recorded_log", TableEngine.MergeTree).start()) {
+        try (var pipe = pipe().table("recorded")
+                .table("recorded_log", TableEngine.MergeTree)
+                .start()) {
             CLICKHOUSE.failNext("INSERT INTO " + Offsets.TABLE, new Fault.LoseAnswer());
             postgres.transaction("INSERT INTO recorded VALUES (1)", "INSERT INTO recorded_log VALUES (1)");
             pipe.awaitRetry();
@@ -287,7 +294,8 @@ class CdcFaultsIT {
         try (var server = PostgresServer.create(PostgresServer.DEFAULT_VERSION)) {
             var source = server.createDatabase("source");
             source.execute("CREATE TABLE quiet (id int PRIMARY KEY)", "CREATE TABLE elsewhere (id int)");
-            try (var pipe = new TestPipe.Builder(source, clickHouse).table("quiet").start()) {
+            try (var pipe =
+                    new TestPipe.Builder(source, clickHouse).table("quiet").start()) {
                 source.execute("INSERT INTO quiet VALUES (1)");
                 pipe.awaitEqual("quiet");
                 // WAL of no interest to the pipe does not stay behind the slot

@@ -38,14 +38,18 @@ class UnchangedValuesIT {
 
     /** Out of line whatever its length compresses to. */
     private void createTable(String name, String columns) {
-        postgres.execute("CREATE TABLE " + name + " (" + columns + ", v int, big text, blob bytea, list text[] NOT NULL DEFAULT '{}')");
+        postgres.execute("CREATE TABLE " + name + " (" + columns
+                + ", v int, big text, blob bytea, list text[] NOT NULL DEFAULT '{}')");
         for (var column : List.of("big", "blob", "list")) {
             postgres.execute("ALTER TABLE " + name + " ALTER " + column + " SET STORAGE EXTERNAL");
         }
     }
 
     private double found(TestPipe pipe, String where) {
-        var counter = pipe.meters().find("clickpipe.cdc.unchanged.values").tag("found", where).counter();
+        var counter = pipe.meters()
+                .find("clickpipe.cdc.unchanged.values")
+                .tag("found", where)
+                .counter();
         return counter == null ? 0 : counter.count();
     }
 
@@ -67,7 +71,8 @@ class UnchangedValuesIT {
                     "UPDATE same SET v = 6 WHERE id = 7");
             pipe.awaitEqual(pipe.comparison("same").key("id"));
             assertThat(found(pipe, "batch")).isGreaterThan(10);
-            assertThat(found(pipe, "source") + found(pipe, "target") + found(pipe, "gone")).isZero();
+            assertThat(found(pipe, "source") + found(pipe, "target") + found(pipe, "gone"))
+                    .isZero();
         }
     }
 
@@ -138,8 +143,9 @@ class UnchangedValuesIT {
                     "UPDATE narrated SET v = 2, big = big || 'new' WHERE id = 1",
                     "UPDATE narrated SET v = 3 WHERE id = 1");
             pipe.awaitConfirmed();
-            assertThat(clickHouse.rows(
-                            "SELECT v, length(big), big LIKE '%1new' FROM narrated WHERE id = 1 ORDER BY _clickpipe_version"))
+            assertThat(
+                            clickHouse.rows(
+                                    "SELECT v, length(big), big LIKE '%1new' FROM narrated WHERE id = 1 ORDER BY _clickpipe_version"))
                     .extracting(row -> row.get(0) + " " + row.get(2))
                     .containsExactly("0 0", "1 0", "2 1", "3 1");
             assertThat(clickHouse.query("SELECT uniq(big), count() FROM narrated WHERE v <= 1"))

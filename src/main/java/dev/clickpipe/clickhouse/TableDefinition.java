@@ -1,6 +1,7 @@
 package dev.clickpipe.clickhouse;
 
 import dev.clickpipe.api.TableEngine;
+import dev.clickpipe.postgres.Lsn;
 import java.util.List;
 
 /**
@@ -44,14 +45,23 @@ public record TableDefinition(
         columns = List.copyOf(columns);
     }
 
-    /** The same with another boundary. */
-    public TableDefinition withBoundary(String boundary) {
-        return new TableDefinition(
-                sourceSchema, sourceTable, relid, target, engine, keyColumns, sortingKey, columns, boundary);
-    }
-
-    /** Schema and table as people write them in messages: {@code public.orders}. */
+    /** Schema and table as people write them in messages; not quoted, not for SQL. */
     public String source() {
         return sourceSchema + "." + sourceTable;
+    }
+
+    /** The same table once its initial load has begun. */
+    public TableDefinition withBoundary(Lsn lsn) {
+        return new TableDefinition(
+                sourceSchema, sourceTable, relid, target, engine, keyColumns, sortingKey, columns, lsn.toString());
+    }
+
+    /** Whether both describe the same columns in the same target, wherever the initial load stands. */
+    public boolean sameAs(TableDefinition other) {
+        return target.equals(other.target)
+                && engine == other.engine
+                && keyColumns.equals(other.keyColumns)
+                && sortingKey.equals(other.sortingKey)
+                && columns.equals(other.columns);
     }
 }

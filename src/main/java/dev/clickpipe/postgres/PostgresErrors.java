@@ -236,7 +236,7 @@ public final class PostgresErrors {
                     "Connect to Postgres itself: a pooler does not pass replication or session settings on"),
             rule(
                     "08.{3}",
-                    "SSL|certificate|hostname|host name|trust|PKIX",
+                    "SSL|certificate|PKIX|trust anchor|could not be verified",
                     "TlsFailed",
                     RETRYABLE,
                     "Check tls.mode, tls.ca and that the certificate names the host"),

@@ -227,7 +227,7 @@ public final class Setup implements Mode {
     private void makeTarget(TableDefinition wanted, TableDefinition recorded) {
         var target = TargetTable.find(clickHouse, wanted.target());
         if (target.isPresent() && recorded != null) {
-            boolean same = wanted.withBoundary(recorded.boundary()).equals(recorded);
+            boolean same = wanted.sameAs(recorded);
             boolean untouched = target.get().createdBy(pipe) && target.get().empty() && recorded.boundary() == null;
             if (same || !untouched) {
                 return;

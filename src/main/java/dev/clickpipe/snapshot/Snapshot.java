@@ -178,7 +178,7 @@ public final class Snapshot implements Mode {
         // The limits are there against dropping large tables by mistake; what goes here is a part of a load.
         clickHouse.execute("TRUNCATE TABLE " + ClickHouseClient.identifier(definition.target())
                 + " SETTINGS max_table_size_to_drop = 0, max_partition_size_to_drop = 0");
-        definitions.record(definition.withBoundary(session.boundary().toString()));
+        definitions.record(definition.withBoundary(session.boundary()));
         return ledger.plan(definition.target(), chunks);
     }
 

@@ -5,11 +5,12 @@ import java.sql.SQLException;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
-import java.util.stream.LongStream;
 
 /** Cuts a table into chunks from its size alone: no row is counted or read. */
 public final class ChunkPlanner {
+    /** Fewer rows are not worth an INSERT, unless they are large. */
     private static final long MIN_BLOCKS = 16;
+    /** What a lost connection costs at most. */
     private static final long MAX_BYTES = 128L << 20;
     /** Keeps the ledger small; tables of many terabytes have larger chunks instead. */
     private static final long MAX_CHUNKS = 20_000;
@@ -17,7 +18,7 @@ public final class ChunkPlanner {
     private static final double USUAL_ROWS_PER_BLOCK = 50;
 
     /** A table with rows of its own: a mapped table, or a partition of one. */
-    private record Heap(
+    record Heap(
             long relid,
             long filenode,
             boolean readable,
@@ -45,9 +46,7 @@ public final class ChunkPlanner {
                             relid, 0, heaps.stream().mapToLong(Heap::bytes).sum()))
                     : List.of();
         }
-        var chunks = new ArrayList<Chunk>();
-        heaps.forEach(heap -> cut(heap, rowsPerChunk, chunks));
-        return chunks;
+        return heaps.stream().flatMap(heap -> cut(heap, rowsPerChunk).stream()).toList();
     }
 
     /**
@@ -70,16 +69,14 @@ public final class ChunkPlanner {
                 .allMatch(chunk -> filenodes.getOrDefault(chunk.relid(), chunk.filenode()) == chunk.filenode());
     }
 
-    private static void cut(Heap heap, long rowsPerChunk, List<Chunk> chunks) {
-        if (!heap.hasCtid || heap.blocks <= MIN_BLOCKS) {
-            chunks.add(Chunk.whole(heap.relid, heap.filenode, heap.bytes));
-            return;
+    static List<Chunk> cut(Heap heap, long rowsPerChunk) {
+        if (!heap.hasCtid || heap.blocks <= MIN_BLOCKS && heap.bytes <= MAX_BYTES) {
+            return List.of(Chunk.whole(heap.relid, heap.filenode, heap.bytes));
         }
+        var chunks = new ArrayList<Chunk>();
         double bytesPerBlock = (double) heap.bytes / heap.blocks;
-        double wanted = Math.min(rowsPerChunk / heap.rowsPerBlock, MAX_BYTES / bytesPerBlock);
-        long step = LongStream.of((long) wanted, MIN_BLOCKS, heap.blocks / MAX_CHUNKS)
-                .max()
-                .getAsLong();
+        double wanted = Math.max(rowsPerChunk / heap.rowsPerBlock, MIN_BLOCKS);
+        long step = (long) Math.max(Math.min(wanted, MAX_BYTES / bytesPerBlock), Math.max(1, heap.blocks / MAX_CHUNKS));
         for (long first = 0; first < heap.blocks; first += step) {
             long end = first + step;
             boolean last = end >= heap.blocks;
@@ -87,6 +84,7 @@ public final class ChunkPlanner {
             chunks.add(new Chunk(
                     heap.relid, heap.filenode, first, last ? Chunk.END : end, (long) (blocks * bytesPerBlock)));
         }
+        return chunks;
     }
 
     private static List<Heap> heaps(Connection connection, long relid) throws SQLException {

@@ -42,6 +42,7 @@ import org.slf4j.LoggerFactory;
  */
 public final class Snapshot implements Mode {
     private static final Logger LOG = LoggerFactory.getLogger(Snapshot.class);
+    private static final Duration BETWEEN_SESSIONS = Duration.ofSeconds(1);
     private static final Duration BETWEEN_SAMPLES = Duration.ofSeconds(1);
     private static final int SAMPLES_BETWEEN_LOG_LINES = 5;
 
@@ -68,8 +69,13 @@ public final class Snapshot implements Mode {
 
     @Override
     public void run(Stop stop) throws InterruptedException {
+        if (!pipe.settings().replicationMode().loads()) {
+            LOG.info("replicationMode cdc_only: there is nothing to load");
+            return;
+        }
         ledger.create();
-        while (!stop.requested()) {
+        // A second session follows at once only where tables were rewritten under the first.
+        for (var pause = Duration.ZERO; !stop.await(pause); pause = BETWEEN_SESSIONS) {
             var all = definitions.all();
             if (all.isEmpty()) {
                 throw PipeException.fatal(new Problem(
@@ -133,7 +139,7 @@ public final class Snapshot implements Mode {
                 try {
                     var plan = plans.get(definition.target());
                     if (wholeInSession || plan == null || !resumable(connection, plan)) {
-                        plan = begin(session, connection, definition);
+                        plan = begin(session, connection, definition, plan != null);
                     }
                     progress.planned(plan);
                     tables.add(new Schedule.Table(definition, plan, wholeInSession));
@@ -165,16 +171,19 @@ public final class Snapshot implements Mode {
      * the others hold different rows now, or because it has to be read in one session. What the target holds goes first: a crash
      * between the steps leaves a plan that is begun again.
      */
-    private ChunkLedger.Plan begin(SnapshotSession session, Connection connection, TableDefinition definition)
+    private ChunkLedger.Plan begin(
+            SnapshotSession session, Connection connection, TableDefinition definition, boolean anew)
             throws SQLException {
         var chunks = ChunkPlanner.plan(
                 connection, definition.relid(), pipe.settings().snapshotNumRowsPerPartition());
         if (chunks.isEmpty()) {
             throw ChunkLoader.missing(definition);
         }
-        // An insert whose answer was lost may still be running, and would bring its rows after the TRUNCATE.
-        clickHouse.execute("KILL QUERY WHERE user = currentUser() AND Settings['log_comment'] = "
-                + ClickHouseClient.literal(ChunkLoader.comment(pipe, definition.target())) + " SYNC");
+        if (anew) {
+            // An insert whose answer was lost may still be running, and would bring its rows after the TRUNCATE.
+            clickHouse.execute("KILL QUERY WHERE user = currentUser() AND Settings['log_comment'] = "
+                    + ClickHouseClient.literal(ChunkLoader.comment(pipe, definition.target())) + " SYNC");
+        }
         // The limits are there against dropping large tables by mistake; what goes here is a part of a load.
         clickHouse.execute("TRUNCATE TABLE " + ClickHouseClient.identifier(definition.target())
                 + " SETTINGS max_table_size_to_drop = 0, max_partition_size_to_drop = 0");
@@ -292,7 +301,11 @@ public final class Snapshot implements Mode {
                 load.percent(),
                 load.rows(),
                 load.rowsPerSecond(),
-                load.secondsLeft() == null ? "" : ", " + Duration.ofSeconds(load.secondsLeft()) + " left");
+                load.secondsLeft() == null ? "" : ", about " + readable(load.secondsLeft()) + " left");
+    }
+
+    private static String readable(long seconds) {
+        return seconds < 120 ? seconds + " s" : seconds < 7200 ? seconds / 60 + " min" : seconds / 3600 + " h";
     }
 
     /** Fatal if one of them is: the others have been loaded, and a new run takes up what failed. */

@@ -27,10 +27,12 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Loads that are disturbed, and what the next try makes of them. */
+@Timeout(300)
 class SnapshotFaultsIT {
     @RegisterExtension
     static final SharedPostgres POSTGRES = new SharedPostgres();

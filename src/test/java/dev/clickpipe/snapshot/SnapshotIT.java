@@ -27,10 +27,12 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.IntStream;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Undisturbed loads of all sorts of tables, while their rows change. What disturbs one is in {@link SnapshotFaultsIT}. */
+@Timeout(300)
 class SnapshotIT {
     @RegisterExtension
     static final SharedPostgres POSTGRES = new SharedPostgres();

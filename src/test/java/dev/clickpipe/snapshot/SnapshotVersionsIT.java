@@ -19,12 +19,14 @@ import java.nio.file.Path;
 import java.sql.SQLException;
 import java.util.ArrayList;
 import java.util.List;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 
 /** What the load relies on in Postgres, in each version. */
+@Timeout(300)
 class SnapshotVersionsIT {
     @RegisterExtension
     static final SharedClickHouse CLICKHOUSE = new SharedClickHouse();

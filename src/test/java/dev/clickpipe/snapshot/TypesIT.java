@@ -24,11 +24,13 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 import org.postgresql.PGConnection;
 
 /** Values of every type on their whole way: Postgres' own text, the codec, the engine's parser, and back. */
+@Timeout(300)
 class TypesIT {
     @RegisterExtension
     static final SharedPostgres POSTGRES = new SharedPostgres();

@@ -174,6 +174,7 @@ public final class ClickHouseErrors {
         return message.replaceAll("\\s+", " ")
                 .replaceFirst("\\(version [^)]*\\(official build\\)\\).*", "")
                 .replaceFirst("(: )?\\(at row \\d+\\).*", "")
+                .replaceFirst(" before: '.*", "")
                 .replaceFirst("Stack trace:.*", "")
                 .strip();
     }

@@ -224,7 +224,7 @@ wait_for_operator() {
     if "${pods[@]}" -o 'jsonpath={.items[*].status.containerStatuses[*].restartCount}' | grep -qE '(^| )([2-9]|[1-9][0-9])'; then break; fi
   done
   "${pods[@]}"
-  kubectl_ -n "$OPERATOR_NAMESPACE" logs "$deployment" --tail=15
+  { kubectl_ -n "$OPERATOR_NAMESPACE" logs "$deployment" | grep -E 'ERROR|Caused by|clickpipe:' || kubectl_ -n "$OPERATOR_NAMESPACE" logs "$deployment"; } | tail -n 8
   return 1
 }
 

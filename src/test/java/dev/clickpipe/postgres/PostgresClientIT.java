@@ -76,9 +76,8 @@ class PostgresClientIT {
     void aDatabaseOfAnyNameIsFound() throws SQLException {
         var name = "it's a %41/\"db\"? ü";
         POSTGRES.client().execute("CREATE DATABASE " + Publications.identifier(name));
-        try (var connection = pipe(POSTGRES.client().withDatabase(name.replace("'", "''")))
-                .postgresClient()
-                .connect("checks")) {
+        try (var connection =
+                pipe(POSTGRES.client().withDatabase(name)).postgresClient().connect("checks")) {
             assertThat(one(connection, "SELECT current_database()")).isEqualTo(name);
         } finally {
             POSTGRES.client().execute("DROP DATABASE " + Publications.identifier(name));

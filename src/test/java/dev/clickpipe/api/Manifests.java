@@ -1,6 +1,5 @@
 package dev.clickpipe.api;
 
-import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
@@ -28,9 +27,7 @@ final class Manifests {
         }
 
         static ClickPipeSpec spec(JsonNode content) {
-            return YAML.copy()
-                    .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
-                    .convertValue(content.get("spec"), ClickPipeSpec.class);
+            return YAML.convertValue(content.get("spec"), ClickPipeSpec.class);
         }
 
         @Override

@@ -191,18 +191,27 @@ helm_() {
   fi
 }
 
-chart() { dirname "$(find "$REPO_DIR/helm" -name Chart.yaml | sort | head -n 1)"; }
+CHART=$REPO_DIR/helm/clickpipe-operator
 
 server_minor() { kubectl_ get --raw /version | jq -r .minor | tr -cd 0-9; }
 
+image_options() { # the chart's settings for OPERATOR_IMAGE: name@sha256:…, name:tag or name, which may have a port in it
+  case ${OPERATOR_IMAGE##*/} in
+    *@*) printf -- '--set\nimage.repository=%s\n--set\nimage.digest=%s\n' "${OPERATOR_IMAGE%@*}" "${OPERATOR_IMAGE##*@}" ;;
+    *:*) printf -- '--set\nimage.repository=%s\n--set\nimage.tag=%s\n' "${OPERATOR_IMAGE%:*}" "${OPERATOR_IMAGE##*:}" ;;
+    *) printf -- '--set\nimage.repository=%s\n--set\nimage.tag=latest\n' "$OPERATOR_IMAGE" ;;
+  esac
+}
+
 install_operator() {
-  local options=(--set "image.repository=${OPERATOR_IMAGE%:*}" --set "image.tag=${OPERATOR_IMAGE##*:}")
+  local options
+  mapfile -t options < <(image_options)
   if (($(server_minor) < 25)); then
     # An API server of that age does not know the CRD's rules, and a client that does refuses to send them.
     step "applying the CRD" kubectl_ apply --validate=false -f "$REPO_DIR/crds/"
     options+=(--set crds.create=false)
   fi
-  step "installing the chart with Helm" helm_ upgrade --install "$RELEASE" "$(chart)" --namespace "$OPERATOR_NAMESPACE" --create-namespace "${options[@]}"
+  step "installing the chart with Helm" helm_ upgrade --install "$RELEASE" "$CHART" --namespace "$OPERATOR_NAMESPACE" --create-namespace "${options[@]}"
   step "waiting for the operator" wait_for_operator
 }
 

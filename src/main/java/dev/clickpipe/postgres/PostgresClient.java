@@ -86,7 +86,6 @@ public final class PostgresClient {
         PGProperty.PASSWORD.set(properties, login.password());
         PGProperty.PG_HOST.set(properties, source.host());
         PGProperty.PG_PORT.set(properties, source.port());
-        PGProperty.PG_DBNAME.set(properties, source.database());
         PGProperty.APPLICATION_NAME.set(properties, pipe.applicationName(why));
         PGProperty.ASSUME_MIN_SERVER_VERSION.set(properties, "10");
         PGProperty.CONNECT_TIMEOUT.set(properties, CONNECT_TIMEOUT_SECONDS);
@@ -119,7 +118,8 @@ public final class PostgresClient {
 
     private Connection open(Properties properties) {
         try {
-            var connection = DriverManager.getConnection("jdbc:postgresql:", properties);
+            // With a bare "jdbc:postgresql:" pgjdbc would take the user\'s name for the database\'s.
+            var connection = DriverManager.getConnection("jdbc:postgresql://", properties);
             var zone = connection.unwrap(PGConnection.class).getParameterStatus("TimeZone");
             if (!"UTC".equals(zone)) {
                 connection.close();

@@ -45,7 +45,7 @@ class ReferenceTest {
                     column.get("name").asText().toUpperCase(Locale.ROOT),
                     column.get("priority").asInt() == 0 ? "always" : "with `-o wide`",
                     "`" + column.get("jsonPath").asText() + "`",
-                    column.path("description").asText());
+                    text(column.path("description").asText()));
         }
         return page.toString();
     }
@@ -55,10 +55,15 @@ class ReferenceTest {
         page.append(object.path().contains(".") ? "### `" : "## `")
                 .append(object.path())
                 .append("`\n\n");
-        if (!object.description().isEmpty()) {
-            page.append(object.description()).append("\n\n");
+        var top = !object.path().contains(".");
+        if (top) {
+            page.append(text(object.description())).append("\n\n");
         }
-        page.append("| Field | Type | Default | Meaning |\n|---|---|---|---|\n");
+        var isSpec = object.path().startsWith("spec");
+        page.append(
+                isSpec
+                        ? "| Field | Type | Default | Meaning |\n|---|---|---|---|\n"
+                        : "| Field | Type | Meaning |\n|---|---|---|\n");
         var inside = new ArrayList<Schema>();
         for (var property : object.node().get("properties").properties()) {
             var field = object.property(property.getKey());
@@ -67,21 +72,26 @@ class ReferenceTest {
                     && fieldsOf.node().has("properties")) {
                 inside.add(fieldsOf);
             }
-            row(
-                    page,
-                    "`" + property.getKey() + "`",
-                    type(field),
-                    defaultOf(object, property.getKey()),
-                    field.description());
+            var name = "`" + property.getKey() + "`";
+            if (isSpec) {
+                row(page, name, type(field), defaultOf(object, property.getKey()), text(field.description()));
+            } else {
+                row(page, name, type(field), text(field.description()));
+            }
         }
         page.append('\n');
         for (var rule : object.node().path("x-kubernetes-validations")) {
-            page.append("- Rule: ").append(rule.get("message").asText()).append(".\n");
+            page.append("- Rule: ").append(text(rule.get("message").asText())).append(".\n");
         }
         if (object.node().has("x-kubernetes-validations")) {
             page.append('\n');
         }
         inside.forEach(field -> section(page, field));
+    }
+
+    /** What Markdown would take for emphasis becomes code. */
+    private static String text(String description) {
+        return description.replaceAll("(?<![\\w`])[\\w./]*_[\\w./]*\\*?|[\\w./]+\\*", "`$0`");
     }
 
     private static void row(StringBuilder page, String... cells) {

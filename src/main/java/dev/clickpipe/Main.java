@@ -1,6 +1,8 @@
 package dev.clickpipe;
 
+import dev.clickpipe.cdc.Cdc;
 import dev.clickpipe.clickhouse.ClickHouseClient;
+import dev.clickpipe.operator.OperatorMain;
 import dev.clickpipe.pipe.CredentialFiles;
 import dev.clickpipe.pipe.ExitCode;
 import dev.clickpipe.pipe.Logging;
@@ -24,6 +26,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
 import java.util.TimeZone;
 import java.util.concurrent.CompletableFuture;
@@ -98,9 +101,8 @@ public final class Main {
 
     public static void main(String[] args) {
         if (args.length > 0 && args[0].equals("operator")) {
-            // dev.clickpipe.operator.OperatorMain.run(args) as soon as there is one
-            System.err.println("clickpipe: the operator is not built in yet");
-            System.exit(ExitCode.USAGE.code());
+            OperatorMain.run(Arrays.copyOfRange(args, 1, args.length));
+            return;
         }
         // pgjdbc asks the server for timestamps in the JVM's zone.
         TimeZone.setDefault(TimeZone.getTimeZone("UTC"));
@@ -167,7 +169,7 @@ public final class Main {
                         switch (mode) {
                             case setup -> new Setup(pipe, postgres, clickHouse);
                             case snapshot -> new Snapshot(pipe, postgres, clickHouse, meters);
-                            case cdc -> throw new UnsupportedOperationException(mode + " is not built in yet");
+                            case cdc -> new Cdc(pipe, postgres, clickHouse, meters);
                             case teardown -> new Teardown(pipe, postgres, clickHouse);
                         };
                 var process = new WorkerProcess(work, mode == RunMode.cdc, stop);

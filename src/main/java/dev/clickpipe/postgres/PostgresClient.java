@@ -5,6 +5,8 @@ import dev.clickpipe.api.TlsMode;
 import dev.clickpipe.pipe.CredentialFiles;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
+import java.net.URLEncoder;
+import java.nio.charset.StandardCharsets;
 import java.sql.Connection;
 import java.sql.DriverManager;
 import java.sql.SQLException;
@@ -118,8 +120,9 @@ public final class PostgresClient {
 
     private Connection open(Properties properties) {
         try {
-            // With a bare "jdbc:postgresql:" pgjdbc would take the user\'s name for the database\'s.
-            var connection = DriverManager.getConnection("jdbc:postgresql://", properties);
+            // The database's place is the URL: as a property pgjdbc overrides it with the user's name.
+            var connection = DriverManager.getConnection(
+                    "jdbc:postgresql:" + URLEncoder.encode(source.database(), StandardCharsets.UTF_8), properties);
             var zone = connection.unwrap(PGConnection.class).getParameterStatus("TimeZone");
             if (!"UTC".equals(zone)) {
                 connection.close();

@@ -1,6 +1,8 @@
 package dev.clickpipe;
 
+import dev.clickpipe.cdc.Cdc;
 import dev.clickpipe.clickhouse.ClickHouseClient;
+import dev.clickpipe.operator.OperatorMain;
 import dev.clickpipe.pipe.CredentialFiles;
 import dev.clickpipe.pipe.ExitCode;
 import dev.clickpipe.pipe.Logging;
@@ -13,6 +15,7 @@ import dev.clickpipe.pipe.Stop;
 import dev.clickpipe.pipe.Termination;
 import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.setup.Setup;
+import dev.clickpipe.snapshot.Snapshot;
 import dev.clickpipe.teardown.Teardown;
 import io.micrometer.core.instrument.binder.jvm.JvmMemoryMetrics;
 import io.micrometer.core.instrument.binder.system.ProcessorMetrics;
@@ -23,6 +26,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
 import java.util.TimeZone;
 import java.util.concurrent.CompletableFuture;
@@ -97,9 +101,8 @@ public final class Main {
 
     public static void main(String[] args) {
         if (args.length > 0 && args[0].equals("operator")) {
-            // dev.clickpipe.operator.OperatorMain.run(args) as soon as there is one
-            System.err.println("clickpipe: the operator is not built in yet");
-            System.exit(ExitCode.USAGE.code());
+            OperatorMain.run(Arrays.copyOfRange(args, 1, args.length));
+            return;
         }
         // pgjdbc asks the server for timestamps in the JVM's zone.
         TimeZone.setDefault(TimeZone.getTimeZone("UTC"));
@@ -165,8 +168,8 @@ public final class Main {
                 Mode work =
                         switch (mode) {
                             case setup -> new Setup(pipe, postgres, clickHouse);
-                            case snapshot, cdc ->
-                                throw new UnsupportedOperationException(mode + " is not built in yet");
+                            case snapshot -> new Snapshot(pipe, postgres, clickHouse, meters);
+                            case cdc -> new Cdc(pipe, postgres, clickHouse, meters);
                             case teardown -> new Teardown(pipe, postgres, clickHouse);
                         };
                 var process = new WorkerProcess(work, mode == RunMode.cdc, stop);

@@ -1,5 +1,6 @@
 package dev.clickpipe.api;
 
+import com.fasterxml.jackson.annotation.JsonFormat;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.crd.generator.annotation.PrinterColumn;
@@ -10,10 +11,15 @@ import java.util.List;
 /** What is. Derived, and rebuilt by the operator when lost. Times are RFC 3339 in UTC, whole seconds. */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record ClickPipeStatus(
+        // A phase that only a newer operator knows reads as null here, so that its status is rebuilt after a downgrade.
         @PrinterColumn(name = "Phase")
         @SelectableField
+        @JsonFormat(with = JsonFormat.Feature.READ_UNKNOWN_ENUM_VALUES_AS_NULL)
         @JsonPropertyDescription("Where the pipe is in its life: see docs/lifecycle.md.")
         Phase phase,
+
+        @JsonPropertyDescription("When the phase last changed.")
+        String phaseSince,
 
         @PrinterColumn(name = "Message", priority = 1)
         @JsonPropertyDescription("One sentence for people: what is going on, or what is wrong and what to do.")
@@ -21,6 +27,10 @@ public record ClickPipeStatus(
 
         @JsonPropertyDescription("The generation of the spec that this status describes.")
         Long observedGeneration,
+
+        @JsonPropertyDescription(
+                "Stands for the part of the spec that Setup last accepted. When it is not that of the spec any more, Setup is due.")
+        String observedSetup,
 
         @JsonPropertyDescription(
                 "Ready: the pipe does what it is for. Reconciling: it is on its way there. Stalled: it waits for a person. InitialLoadComplete: every table has been loaded.")
@@ -73,6 +83,7 @@ public record ClickPipeStatus(
             @JsonPropertyDescription("The target table.") String target,
 
             @JsonPropertyDescription("Pending, Snapshot, Running, Completed or Failed.")
+            @JsonFormat(with = JsonFormat.Feature.READ_UNKNOWN_ENUM_VALUES_AS_NULL)
             TablePhase phase,
 
             @JsonPropertyDescription("Chunks of the initial load that are in ClickHouse.")

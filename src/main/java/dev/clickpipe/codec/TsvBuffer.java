@@ -121,6 +121,10 @@ public final class TsvBuffer {
         return ByteBuffer.wrap(bytes, 0, size).asReadOnlyBuffer();
     }
 
+    public byte[] toByteArray() {
+        return Arrays.copyOf(bytes, size);
+    }
+
     /** Bytes held. */
     public int size() {
         return size;

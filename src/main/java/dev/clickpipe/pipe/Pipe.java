@@ -65,6 +65,11 @@ public record Pipe(String namespace, String name, String uid, ClickPipeSpec spec
         return full.length() <= 63 ? full : full.substring(0, 63);
     }
 
+    /** A name for a slot that lives as long as its session; a new one at each call, as a former session may linger. */
+    public String temporarySlot() {
+        return ownName("load_" + UUID.randomUUID().toString().substring(0, 8));
+    }
+
     private String ownName(String what) {
         var plain = name.toLowerCase(java.util.Locale.ROOT).replaceAll("[^a-z0-9]", "_");
         var shortName = plain.length() <= 30 ? plain : plain.substring(0, 30);

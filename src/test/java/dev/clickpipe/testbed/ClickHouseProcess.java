@@ -112,6 +112,6 @@ public final class ClickHouseProcess implements AutoCloseable {
     @Override
     public void close() {
         kill();
-        TemporaryDirectories.delete(directory);
+        Processes.remove(directory);
     }
 }

@@ -1,0 +1,141 @@
+package dev.clickpipe.operator;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.MapperFeature;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
+import com.fasterxml.jackson.dataformat.yaml.YAMLGenerator;
+import dev.clickpipe.api.ClickPipe;
+import dev.clickpipe.api.ClickPipeSpec;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.List;
+
+/**
+ * The pipe file of one role: the ClickPipe's manifest, with what this role needs of it and nothing else, so that no edit
+ * restarts a worker that it does not concern.
+ *
+ * @param yaml the file's text
+ * @param key stands for everything in it. Fields that have their default value do not count: a field that a later version
+ *     adds changes no key, and so an upgrade restarts nothing by it.
+ */
+record Manifest(String yaml, String key) {
+
+    private static final List<String> STREAM_TUNING = List.of("syncIntervalSeconds", "pullBatchSize");
+    private static final List<String> LOAD_TUNING =
+            List.of("initialLoadParallelism", "snapshotNumRowsPerPartition", "snapshotNumberOfParallelTables");
+    private static final List<String> CONNECTION = List.of("host", "port", "credentials", "tls");
+
+    private static final ObjectMapper JSON = JsonMapper.builder()
+            .enable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY)
+            .defaultPropertyInclusion(com.fasterxml.jackson.annotation.JsonInclude.Value.construct(
+                    com.fasterxml.jackson.annotation.JsonInclude.Include.NON_NULL, null))
+            .build();
+    private static final ObjectMapper YAML = new ObjectMapper(YAMLFactory.builder()
+            .disable(YAMLGenerator.Feature.WRITE_DOC_START_MARKER)
+            .disable(YAMLGenerator.Feature.SPLIT_LINES)
+            .enable(YAMLGenerator.Feature.MINIMIZE_QUOTES)
+            .enable(YAMLGenerator.Feature.ALWAYS_QUOTE_NUMBERS_AS_STRINGS)
+            .enable(YAMLGenerator.Feature.INDENT_ARRAYS_WITH_INDICATOR)
+            .build());
+
+    /** The spec of which the user has said nothing: every default, and nothing else. */
+    private static final JsonNode DEFAULTS = defaults();
+
+    static Manifest of(ClickPipe pipe, Role role) {
+        var spec = spec(pipe);
+        if (role != Role.TEARDOWN) {
+            spec.remove("deletionPolicy");
+        }
+        if (role != Role.CDC) {
+            settings(spec).remove(STREAM_TUNING);
+        }
+        if (role != Role.SNAPSHOT) {
+            settings(spec).remove(LOAD_TUNING);
+        }
+        var manifest = JSON.createObjectNode();
+        manifest.put("apiVersion", pipe.getApiVersion()).put("kind", pipe.getKind());
+        manifest.putObject("metadata")
+                .put("namespace", pipe.getMetadata().getNamespace())
+                .put("name", pipe.getMetadata().getName())
+                .put("uid", pipe.getMetadata().getUid());
+        manifest.set("spec", spec);
+        try {
+            return new Manifest(YAML.writeValueAsString(manifest), key(pipe, spec));
+        } catch (JsonProcessingException e) {
+            throw new IllegalStateException(
+                    "cannot write the pipe file of " + pipe.getMetadata().getName(), e);
+        }
+    }
+
+    /**
+     * Stands for what Setup checks and makes: another value means that Setup is due. How to reach the servers and how fast to
+     * read is not part of it: those apply to a running pipe as they are.
+     */
+    static String setupKey(ClickPipe pipe) {
+        var spec = spec(pipe);
+        spec.remove("deletionPolicy");
+        settings(spec).remove(STREAM_TUNING).remove(LOAD_TUNING);
+        ((ObjectNode) spec.at("/source/postgres")).remove(CONNECTION);
+        ((ObjectNode) spec.at("/destination/clickhouse")).remove(CONNECTION);
+        return key(pipe, spec);
+    }
+
+    /** Eight hexadecimal digits that stand for the text. */
+    static String digest(String text) {
+        try {
+            var digest = MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8));
+            return HexFormat.of().formatHex(digest, 0, 4);
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every Java has SHA-256", e);
+        }
+    }
+
+    private static String key(ClickPipe pipe, ObjectNode spec) {
+        // The UID too: a pipe deleted and made again under its name must not take the old one's children for its own.
+        return digest(pipe.getMetadata().getUid() + withoutDefaults(spec.deepCopy(), DEFAULTS));
+    }
+
+    private static ObjectNode spec(ClickPipe pipe) {
+        ObjectNode spec = JSON.valueToTree(pipe.getSpec());
+        spec.remove("workers");
+        return spec;
+    }
+
+    private static ObjectNode settings(ObjectNode spec) {
+        return (ObjectNode) spec.at("/source/postgres/settings");
+    }
+
+    private static JsonNode withoutDefaults(JsonNode value, JsonNode defaults) {
+        if (value instanceof ObjectNode object) {
+            List.copyOf(object.properties()).forEach(field -> {
+                var rest = withoutDefaults(field.getValue(), defaults.path(field.getKey()));
+                if (rest.equals(defaults.path(field.getKey())) || rest.isObject() && rest.isEmpty()) {
+                    object.remove(field.getKey());
+                }
+            });
+        } else if (value instanceof ArrayNode array
+                && !array.isEmpty()
+                && array.get(0).isObject()) {
+            array.forEach(element -> withoutDefaults(element, defaults.path(0)));
+        }
+        return value;
+    }
+
+    private static JsonNode defaults() {
+        try {
+            return JSON.valueToTree(JSON.readValue("""
+                    {"source": {"postgres": {"credentials": {"secretRef": {}}}},
+                     "tableMappings": [{}],
+                     "destination": {"clickhouse": {"credentials": {"secretRef": {}}, "tls": {}}}}""", ClickPipeSpec.class));
+        } catch (JsonProcessingException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+}

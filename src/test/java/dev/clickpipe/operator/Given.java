@@ -1,0 +1,272 @@
+package dev.clickpipe.operator;
+
+import dev.clickpipe.api.ClickPipe;
+import dev.clickpipe.api.Phase;
+import dev.clickpipe.operator.Observed.Deployed;
+import dev.clickpipe.operator.Observed.End;
+import dev.clickpipe.operator.Observed.Outcome;
+import dev.clickpipe.operator.Observed.Pod;
+import dev.clickpipe.operator.Observed.Report;
+import dev.clickpipe.operator.Observed.Run;
+import dev.clickpipe.operator.Plan.JobRef;
+import dev.clickpipe.pipe.Problem;
+import dev.clickpipe.pipe.Termination;
+import dev.clickpipe.pipe.WorkerStatus;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Consumer;
+
+/** A situation that the phase table is asked about, put together in words. Immutable; {@link #NOW} is its time. */
+record Given(ClickPipe pipe, Observed observed) {
+    static final Instant NOW = Pipes.BORN.plusSeconds(3600);
+    static final Worker WORKER = new Worker(Pipes.SETTINGS);
+
+    static Given cdc() {
+        return mode("cdc");
+    }
+
+    static Given mode(String mode) {
+        return new Given(Pipes.withMode(mode), Observed.NOTHING);
+    }
+
+    Plan plan() {
+        return plan(NOW);
+    }
+
+    Plan plan(Instant now) {
+        return new Lifecycle(WORKER, Pipes.SETTINGS.teardownTimeout()).plan(pipe, observed, now);
+    }
+
+    // ---- status ----
+
+    /** The last status, of a pipe whose Setup was never accepted. */
+    Given phase(Phase phase) {
+        return status(phase, null, false, new Cause(phase.name(), ""));
+    }
+
+    /** The last status of a pipe whose Setup was accepted for this spec. */
+    Given accepted(Phase phase, boolean loaded) {
+        return status(phase, Manifest.setupKey(pipe), loaded, new Cause(phase.name(), ""));
+    }
+
+    Given failedWith(String message) {
+        var status = pipe.getStatus();
+        return status(
+                Phase.Failed,
+                status == null ? null : status.observedSetup(),
+                Conditions.isTrue(status, Conditions.INITIAL_LOAD_COMPLETE),
+                new Cause("Refused", message));
+    }
+
+    private Given status(Phase phase, String setup, boolean loaded, Cause ready) {
+        return new Given(Pipes.with(pipe, phase, setup, loaded, ready), observed);
+    }
+
+    Given edited(String from, String to) {
+        return new Given(Pipes.edited(pipe, from, to), observed);
+    }
+
+    Given deletedAt(Instant time) {
+        var copy = Pipes.copy(pipe);
+        copy.getMetadata().setDeletionTimestamp(Status.time(time));
+        copy.getMetadata().setFinalizers(List.of(ClickPipeReconciler.FINALIZER));
+        return new Given(copy, observed);
+    }
+
+    // ---- children ----
+
+    /** A Job, made from the pipe as it is at this point of the description. */
+    Given job(Role role, int attempt, Outcome outcome) {
+        return job(role, attempt, outcome, NOW.minusSeconds(10), Pipes.SETTINGS.image());
+    }
+
+    Given job(Role role, int attempt, Outcome outcome, Instant finishedAt, String image) {
+        var ref = new JobRef(role, Manifest.of(pipe, role).key(), attempt);
+        var run = new Run(
+                ref,
+                Worker.name(ref, pipe),
+                WORKER.template(pipe, role),
+                image,
+                outcome,
+                NOW.minusSeconds(60),
+                outcome == Outcome.ACTIVE ? null : finishedAt,
+                null);
+        var runs = new ArrayList<>(observed.runs());
+        runs.add(run);
+        return new Given(pipe, new Observed(runs, observed.deployment(), observed.pods(), observed.configMaps()));
+    }
+
+    Given endedAt(Instant time) {
+        var runs = new ArrayList<>(observed.runs());
+        var last = runs.removeLast();
+        runs.add(new Run(
+                last.ref(),
+                last.name(),
+                last.template(),
+                last.image(),
+                last.outcome(),
+                last.startedAt(),
+                time,
+                last.warning()));
+        return new Given(pipe, new Observed(runs, observed.deployment(), observed.pods(), observed.configMaps()));
+    }
+
+    Given jobWarning(String reason, String message) {
+        var runs = new ArrayList<>(observed.runs());
+        var last = runs.removeLast();
+        runs.add(new Run(
+                last.ref(),
+                last.name(),
+                last.template(),
+                last.image(),
+                last.outcome(),
+                last.startedAt(),
+                last.finishedAt(),
+                new Cause(reason, message)));
+        return new Given(pipe, new Observed(runs, observed.deployment(), observed.pods(), observed.configMaps()));
+    }
+
+    /** The CDC Deployment, with the pipe's file as it is at this point of the description. */
+    Given deployment() {
+        var deployed = new Deployed("orders-cdc", Manifest.of(pipe, Role.CDC).key(), null);
+        return new Given(
+                pipe, new Observed(observed.runs(), Optional.of(deployed), observed.pods(), observed.configMaps()));
+    }
+
+    Given deploymentFailure(String reason, String message) {
+        var deployed = new Deployed("orders-cdc", Manifest.of(pipe, Role.CDC).key(), new Cause(reason, message));
+        return new Given(
+                pipe, new Observed(observed.runs(), Optional.of(deployed), observed.pods(), observed.configMaps()));
+    }
+
+    /** A pod of the Job described last. */
+    Given pod(PodState... state) {
+        var run = observed.runs().getLast();
+        return pod(run.ref().role(), run.name(), run.ref().key(), state);
+    }
+
+    Given streamPod(PodState... state) {
+        return pod(Role.CDC, null, Manifest.of(pipe, Role.CDC).key(), state);
+    }
+
+    private Given pod(Role role, String job, String config, PodState... state) {
+        var draft = new Draft();
+        for (var change : state) {
+            change.accept(draft);
+        }
+        var pods = new ArrayList<>(observed.pods());
+        pods.add(new Pod(
+                (job == null ? "orders-cdc" : job) + "-" + pods.size(),
+                role,
+                job,
+                config,
+                draft.live,
+                NOW.minusSeconds(50),
+                draft.goneBy,
+                draft.running,
+                draft.startedAt,
+                draft.stuck,
+                draft.end,
+                draft.report));
+        return new Given(pipe, new Observed(observed.runs(), observed.deployment(), pods, observed.configMaps()));
+    }
+
+    /** Somebody deleted the Jobs, or their time was up. */
+    Given jobsGone() {
+        return new Given(pipe, new Observed(List.of(), observed.deployment(), observed.pods(), Set.of()));
+    }
+
+    // ---- states of a pod ----
+
+    /** Of a pod that was just made, if nothing is said of it. */
+    static final class Draft {
+        private boolean live = true;
+        private Instant goneBy;
+        private boolean running;
+        private Instant startedAt;
+        private Cause stuck;
+        private End end;
+        private Report report = Report.NONE;
+    }
+
+    interface PodState extends Consumer<Draft> {}
+
+    static PodState running() {
+        return runningFor(40);
+    }
+
+    static PodState runningFor(int seconds) {
+        return pod -> {
+            pod.running = true;
+            pod.startedAt = NOW.minusSeconds(seconds);
+        };
+    }
+
+    static PodState stuck(String reason, String message) {
+        return pod -> pod.stuck = new Cause(reason, message);
+    }
+
+    /** Being deleted, and gone by then. */
+    static PodState goneBy(Instant time) {
+        return pod -> pod.goneBy = time;
+    }
+
+    /** Its container ended and is not started again. */
+    static PodState ended(End end) {
+        return pod -> {
+            crashed(end).accept(pod);
+            pod.live = false;
+        };
+    }
+
+    /** Its container ended and waits to be started again. */
+    static PodState crashed(End end) {
+        return pod -> {
+            pod.startedAt = NOW.minusSeconds(40);
+            pod.end = end;
+        };
+    }
+
+    /** It was restarted: the container before it ended so. */
+    static PodState restartedAfter(End end) {
+        return pod -> {
+            runningFor(5).accept(pod);
+            pod.end = end;
+        };
+    }
+
+    static PodState says(WorkerStatus.State state) {
+        return says(state, null, 1);
+    }
+
+    static PodState says(WorkerStatus.State state, Problem problem, int secondsAgo) {
+        var said = new WorkerStatus("cdc", state, problem, null, null, List.of());
+        return report(new Report(said, NOW.minusSeconds(secondsAgo), null, null));
+    }
+
+    static PodState report(Report report) {
+        return pod -> pod.report = report;
+    }
+
+    // ---- ends ----
+
+    static End fatal(String message) {
+        return new End(10, "Error", new Termination("Refused", message, null, false, List.of(), null), null);
+    }
+
+    static End succeeded() {
+        return new End(
+                0, "Completed", new Termination(Termination.SUCCEEDED, "done", null, false, List.of(), null), null);
+    }
+
+    static End killed(int exitCode, String reason) {
+        return new End(exitCode, reason, null, null);
+    }
+
+    static End evicted() {
+        return new End(null, "Evicted", null, "The node was low on resource: memory.");
+    }
+}

@@ -121,7 +121,11 @@ public final class Main {
         var exitCode = new CompletableFuture<ExitCode>();
         var stop = new Stop();
         stopOnSignal(stop, exitCode);
-        exitCode.complete(main.work(stop));
+        try {
+            exitCode.complete(main.work(stop));
+        } finally {
+            exitCode.complete(ExitCode.RETRYABLE); // an Error, of memory say: the hook need not wait
+        }
         System.exit(exitCode.join().code());
     }
 

@@ -1,7 +1,6 @@
 package dev.clickpipe.pipe;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
-import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -29,8 +28,10 @@ public record Termination(
     /** Kubernetes cuts a container's termination message there. */
     private static final int MAX_BYTES = 4096;
 
-    /** No text is longer, so that one problem always fits. */
-    private static final int MAX_TEXT = 600;
+    /** More never fit. */
+    private static final int MOST_PROBLEMS = 50;
+
+    private static final int LONGEST_TEXT = 800;
 
     public static Termination succeeded(WorkerStatus.Load load) {
         return new Termination(SUCCEEDED, "Done", null, false, List.of(), load);
@@ -54,26 +55,45 @@ public record Termination(
                 load);
     }
 
-    /** As the operator reads it; problems are dropped from the end until it fits. */
+    /** As the operator reads it, cut to what Kubernetes keeps: fewer problems first, then shorter texts. */
     public byte[] json() {
-        var kept = new ArrayList<>(problems.stream().map(Termination::shorten).toList());
-        while (true) {
-            int dropped = problems.size() - kept.size();
-            var message =
-                    cut(this.message) + (dropped == 0 ? "" : " (" + dropped + " of the problems are in the log only)");
-            var json = Json.bytes(new Termination(reason, message, cut(remedy), retryable, kept, load));
-            if (json.length <= MAX_BYTES || kept.isEmpty()) {
-                return json;
+        for (int length = LONGEST_TEXT; ; length /= 2) {
+            for (int kept = Math.min(problems.size(), MOST_PROBLEMS); ; kept--) {
+                var json = Json.bytes(shortened(kept, length));
+                if (json.length <= MAX_BYTES) {
+                    return json;
+                }
+                if (kept <= 1) {
+                    break;
+                }
             }
-            kept.removeLast();
         }
     }
 
-    private static Problem shorten(Problem problem) {
-        return new Problem(problem.reason(), cut(problem.object()), cut(problem.message()), cut(problem.remedy()));
+    private Termination shortened(int kept, int length) {
+        int dropped = problems.size() - kept;
+        return new Termination(
+                reason,
+                cut(message, length) + (dropped == 0 ? "" : " (" + dropped + " of the problems are in the log only)"),
+                cut(remedy, length),
+                retryable,
+                problems.stream()
+                        .limit(kept)
+                        .map(problem -> new Problem(
+                                problem.reason(),
+                                cut(problem.object(), length),
+                                cut(problem.message(), length),
+                                cut(problem.remedy(), length)))
+                        .toList(),
+                load);
     }
 
-    private static String cut(String text) {
-        return text == null || text.length() <= MAX_TEXT ? text : text.substring(0, MAX_TEXT) + "…";
+    private static String cut(String text, int length) {
+        if (text == null || text.length() <= length) {
+            return text;
+        }
+        // Half a character is no JSON.
+        int end = Character.isHighSurrogate(text.charAt(length - 1)) ? length - 1 : length;
+        return text.substring(0, end) + "…";
     }
 }

@@ -18,6 +18,7 @@ import org.postgresql.PGConnection;
 
 /** Runs statements that may wait long for other sessions, and says for whom. */
 final class Blocked {
+    private static final Duration FIRST_REPORT = Duration.ofSeconds(1);
     private static final Duration BETWEEN_REPORTS = Duration.ofSeconds(5);
     private static final Duration BETWEEN_LOOKS = Duration.ofMillis(200);
 
@@ -40,7 +41,7 @@ final class Blocked {
         int pid = statement.getConnection().unwrap(PGConnection.class).getBackendPID();
         var task = new FutureTask<>(work);
         Thread.ofVirtual().name("waiting for " + object).start(task);
-        var nextReport = System.nanoTime() + BETWEEN_REPORTS.toNanos();
+        var nextReport = System.nanoTime() + FIRST_REPORT.toNanos();
         try {
             while (true) {
                 try {

@@ -21,8 +21,10 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -181,12 +183,21 @@ public final class Snapshot implements Mode {
     }
 
     private void read(SnapshotSession session, Schedule schedule, Stop stop) throws InterruptedException {
+        var readers = new ArrayList<Future<?>>();
         try (var threads = Executors.newVirtualThreadPerTaskExecutor()) {
             for (int i = schedule.usefulReaders(); i > 0; i--) {
-                threads.submit(() -> readChunks(session, schedule, stop));
+                readers.add(threads.submit(() -> readChunks(session, schedule, stop)));
             }
             threads.shutdown();
             watch(threads);
+        }
+        for (var reader : readers) {
+            try {
+                reader.get();
+            } catch (ExecutionException e) {
+                throw new IllegalStateException(
+                        e.getCause()); // failures of chunks are in the schedule: this is a mistake
+            }
         }
     }
 

@@ -39,6 +39,7 @@ final class LoadedPipe implements AutoCloseable {
     final Definitions definitions;
     private final Postgres postgres;
     private final ClickHouse clickHouse;
+    private boolean allowNullable = true;
 
     LoadedPipe(Path directory, Postgres postgres, ClickHouse clickHouse) {
         this(directory, postgres, clickHouse, ReplicationMode.CDC);
@@ -74,6 +75,12 @@ final class LoadedPipe implements AutoCloseable {
         definitions.create();
     }
 
+    /** As with allowNullableColumns: false. */
+    LoadedPipe withoutNullableColumns() {
+        allowNullable = false;
+        return this;
+    }
+
     private static void credentials(Path directory, String user, String password) {
         try {
             Files.createDirectories(directory);
@@ -94,8 +101,8 @@ final class LoadedPipe implements AutoCloseable {
                             column.name(),
                             column.type(),
                             column.dimensions(),
-                            !column.notNull(),
-                            TypeMapping.of(column.type(), column.dimensions(), !column.notNull())
+                            allowNullable && !column.notNull(),
+                            TypeMapping.of(column.type(), column.dimensions(), allowNullable && !column.notNull())
                                     .clickHouseType()))
                     .toList();
             var key = engine.appendOnly() ? List.<String>of() : table.primaryKey();

@@ -61,14 +61,20 @@ public final class Cdc implements Mode {
     private final PostgresClient postgres;
     private final ClickHouseClient clickHouse;
     private final Progress progress;
+    private final Duration idleInterval;
     private final SourceMonitor monitor;
     private Thread monitoring;
 
     public Cdc(Pipe pipe, PostgresClient postgres, ClickHouseClient clickHouse, MeterRegistry meters) {
+        this(pipe, postgres, clickHouse, meters, IDLE_INTERVAL);
+    }
+
+    Cdc(Pipe pipe, PostgresClient postgres, ClickHouseClient clickHouse, MeterRegistry meters, Duration idleInterval) {
         this.pipe = pipe;
         this.postgres = postgres;
         this.clickHouse = clickHouse;
         this.progress = new Progress(pipe, meters, Clock.systemUTC());
+        this.idleInterval = idleInterval;
         this.monitor = new SourceMonitor(pipe, postgres, progress);
     }
 
@@ -115,7 +121,7 @@ public final class Cdc implements Mode {
                 Duration.ofSeconds(pipe.settings().syncIntervalSeconds()).toNanos();
 
         private Batch batch = new Batch();
-        private long appliedAt = System.nanoTime() - IDLE_INTERVAL.toNanos();
+        private long appliedAt = System.nanoTime() - idleInterval.toNanos();
         private Duration pause = Duration.ZERO;
         /** When a server that shuts down began to wait for us; 0 while none does. */
         private long awaitedSince;
@@ -167,7 +173,7 @@ public final class Cdc implements Mode {
             long now = System.nanoTime();
             if (batch.isEmpty()) {
                 return stream.position().compareTo(stream.acknowledged()) > 0
-                        && (stream.replyRequested() || now - appliedAt >= IDLE_INTERVAL.toNanos());
+                        && (stream.replyRequested() || now - appliedAt >= idleInterval.toNanos());
             }
             return now - batch.firstChangeAt() >= interval || stream.replyRequested();
         }

@@ -147,7 +147,7 @@ final class TestPipe implements AutoCloseable {
     /** A worker of its own, as a process would be. */
     private final class Worker {
         private final Stop stop = new Stop();
-        private final Cdc cdc = new Cdc(pipe, source, client, meters);
+        private final Cdc cdc = new Cdc(pipe, source, client, meters, Duration.ofMillis(500));
         private final Thread thread = Thread.ofPlatform().name("worker").start(this::run);
         private volatile PipeException fatal;
         private volatile PipeException retried;
@@ -178,7 +178,9 @@ final class TestPipe implements AutoCloseable {
                 throw new IllegalStateException(e);
             }
             if (thread.isAlive()) {
-                throw new AssertionError("the worker does not end");
+                var stuck = new AssertionError("the worker does not end");
+                stuck.setStackTrace(thread.getStackTrace());
+                throw stuck;
             }
         }
     }
@@ -196,8 +198,11 @@ final class TestPipe implements AutoCloseable {
 
     /** Ends the worker wherever it is, without any chance to finish anything. */
     void kill() {
-        worker.thread.interrupt();
-        worker.end();
+        // again and again: a driver may take an interrupt for its own
+        await().pollInterval(Duration.ofMillis(20)).atMost(PATIENCE).until(() -> {
+            worker.thread.interrupt();
+            return worker.thread.join(Duration.ofMillis(10));
+        });
         worker.stop.request();
         worker = null;
     }

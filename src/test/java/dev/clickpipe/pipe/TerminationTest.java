@@ -14,7 +14,7 @@ class TerminationTest {
     private static final ObjectMapper JSON = new ObjectMapper();
 
     @Test
-    void namesTheFirstProblemAndTheNumberOfTheOthers() {
+    void saysEveryProblemWithItsRemedy() {
         var termination = Termination.failed(
                 List.of(
                         new Problem("TargetNotEmpty", "table a.b", "has rows already", "TRUNCATE it"),
@@ -23,7 +23,9 @@ class TerminationTest {
                 null);
 
         assertThat(termination.reason()).isEqualTo("TargetNotEmpty");
-        assertThat(termination.message()).isEqualTo("table a.b: has rows already (and 1 more, see problems)");
+        assertThat(termination.text())
+                .startsWith("2 problems: (1) table a.b: has rows already")
+                .contains("(2) ");
         assertThat(termination.remedy()).isEqualTo("TRUNCATE it");
     }
 

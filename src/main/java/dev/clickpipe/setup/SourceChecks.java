@@ -127,7 +127,7 @@ final class SourceChecks {
                 connection,
                 "NoFreeSender",
                 "max_wal_senders",
-                "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walsender'",
+                "SELECT count(*) FROM pg_stat_get_wal_senders()",
                 1 + (mode.loads() ? 1 : 0),
                 "WAL senders",
                 "stop a replication connection: SELECT pid, application_name FROM pg_stat_replication");

@@ -58,7 +58,7 @@ public record Termination(
     /** All of it for people: every problem with its remedy. */
     public String text() {
         if (problems == null || problems.size() < 2) {
-            return remedy == null || remedy.isEmpty() ? message : message + ". " + remedy;
+            return Problem.withRemedy(message == null ? "" : message, remedy);
         }
         var text = new StringBuilder(message).append(':');
         for (int i = 0; i < problems.size(); i++) {

@@ -28,8 +28,6 @@ import java.util.Set;
  */
 record Lifecycle(Worker worker, Duration teardownTimeout) {
 
-    /** A worker heard of within this time is as it said. */
-    private static final Duration FRESH = Duration.ofSeconds(15);
     /** How long a pod may overstay its deletion before nobody waits for it any more: its node is lost. */
     private static final Duration OVERSTAY = Duration.ofSeconds(30);
     /** A Job's end may be heard of before its pod's, whose last words say more. */
@@ -247,7 +245,7 @@ record Lifecycle(Worker worker, Duration teardownTimeout) {
         private Plan stream() {
             var pod = observed.streamPod();
             if (pod.isPresent() && pod.get().running()) {
-                var said = heard(pod.get());
+                var said = pod.get().heard(now);
                 if (said.isPresent() && problem(said.get()) != null) {
                     return running(Standing.HINDERED, problem(said.get()));
                 }
@@ -281,27 +279,17 @@ record Lifecycle(Worker worker, Duration teardownTimeout) {
                             new Cause("WorkerStarting", "Waiting for the cdc worker to stream.")));
         }
 
-        /** What the container that runs now said, if that is not too long ago. */
-        private Optional<WorkerStatus> heard(Pod pod) {
-            var report = pod.report();
-            return report.status() == null
-                            || report.at().isBefore(pod.startedAt())
-                            || !now.isBefore(report.at().plus(FRESH))
-                    ? Optional.empty()
-                    : Optional.of(report.status());
-        }
-
         private boolean unreachable(Pod pod) {
             return pod.report().failure() != null
-                    && !now.isBefore(pod.startedAt().plus(FRESH));
+                    && !now.isBefore(pod.startedAt().plus(Observed.FRESH));
         }
 
         private Plan running(Standing standing, Cause cause) {
-            return settled(Phase.Running, standing, cause, Stream.APPLY, FRESH);
+            return settled(Phase.Running, standing, cause, Stream.APPLY, Observed.FRESH);
         }
 
         private Plan streamFailed(Cause cause) {
-            return settled(Phase.Failed, Standing.STALLED, cause, Stream.APPLY, FRESH);
+            return settled(Phase.Failed, Standing.STALLED, cause, Stream.APPLY, Observed.FRESH);
         }
 
         private Plan completed() {

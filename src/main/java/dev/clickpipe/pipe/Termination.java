@@ -8,8 +8,8 @@ import java.util.List;
  * by the operator from the pod's status.
  *
  * @param reason CamelCase; {@code Succeeded}, or the first problem's
- * @param message one paragraph for people
- * @param remedy what to do; null when nothing is wrong
+ * @param message one sentence for people
+ * @param remedy what to do; null when nothing is wrong, and when there are several problems, each with its own
  * @param retryable whether running it again may work
  * @param problems every problem found, as many as fit
  * @param load what an initial load ended with; null otherwise
@@ -45,14 +45,26 @@ public record Termination(
 
     public static Termination failed(List<Problem> problems, boolean retryable, WorkerStatus.Load load) {
         var first = problems.getFirst();
-        int more = problems.size() - 1;
+        boolean single = problems.size() == 1;
         return new Termination(
                 first.reason(),
-                first.object() + ": " + first.message() + (more == 0 ? "" : " (and " + more + " more, see problems)"),
-                first.remedy(),
+                single ? first.object() + ": " + first.message() : problems.size() + " problems",
+                single ? first.remedy() : null,
                 retryable,
                 problems,
                 load);
+    }
+
+    /** All of it for people: every problem with its remedy. */
+    public String text() {
+        if (problems == null || problems.size() < 2) {
+            return Problem.withRemedy(message == null ? "" : message, remedy);
+        }
+        var text = new StringBuilder(message).append(':');
+        for (int i = 0; i < problems.size(); i++) {
+            text.append(" (").append(i + 1).append(") ").append(problems.get(i).sentence());
+        }
+        return text.toString();
     }
 
     /** As the operator reads it, cut to what Kubernetes keeps: fewer problems first, then shorter texts. */

@@ -5,8 +5,6 @@ import dev.clickpipe.api.TlsMode;
 import dev.clickpipe.pipe.CredentialFiles;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
-import java.net.URLEncoder;
-import java.nio.charset.StandardCharsets;
 import java.sql.Connection;
 import java.sql.DriverManager;
 import java.sql.SQLException;
@@ -88,6 +86,7 @@ public final class PostgresClient {
         PGProperty.PASSWORD.set(properties, login.password());
         PGProperty.PG_HOST.set(properties, source.host());
         PGProperty.PG_PORT.set(properties, source.port());
+        PGProperty.PG_DBNAME.set(properties, source.database());
         PGProperty.APPLICATION_NAME.set(properties, pipe.applicationName(why));
         PGProperty.ASSUME_MIN_SERVER_VERSION.set(properties, "10");
         PGProperty.CONNECT_TIMEOUT.set(properties, CONNECT_TIMEOUT_SECONDS);
@@ -120,9 +119,8 @@ public final class PostgresClient {
 
     private Connection open(Properties properties) {
         try {
-            // The database's place is the URL: as a property pgjdbc overrides it with the user's name.
-            var connection = DriverManager.getConnection(
-                    "jdbc:postgresql:" + URLEncoder.encode(source.database(), StandardCharsets.UTF_8), properties);
+            // With a bare "jdbc:postgresql:" pgjdbc would take the user's name for the database's.
+            var connection = DriverManager.getConnection("jdbc:postgresql://", properties);
             var zone = connection.unwrap(PGConnection.class).getParameterStatus("TimeZone");
             if (!"UTC".equals(zone)) {
                 connection.close();

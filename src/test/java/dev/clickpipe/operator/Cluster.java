@@ -12,6 +12,7 @@ import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.apps.Deployment;
 import io.fabric8.kubernetes.api.model.batch.v1.Job;
 import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.fabric8.kubernetes.client.Watch;
 import io.fabric8.kubernetes.client.Watcher;
 import io.fabric8.kubernetes.client.WatcherException;
@@ -34,6 +35,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Predicate;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.extension.AfterEachCallback;
@@ -186,8 +188,22 @@ final class Cluster {
     }
 
     /** Edits the pipe's text. */
-    ClickPipe edit(String name, String from, String to) {
-        return pipe(name).edit(pipe -> Pipes.edited(pipe, from, to));
+    void edit(String name, String from, String to) {
+        edit(name, pipe -> Pipes.edited(pipe, from, to));
+    }
+
+    void edit(String name, UnaryOperator<ClickPipe> change) {
+        while (true) {
+            try {
+                pipe(name).edit(change);
+                return;
+            } catch (KubernetesClientException e) {
+                // the operator wrote the status meanwhile
+                if (e.getCode() != 409) {
+                    throw e;
+                }
+            }
+        }
     }
 
     void awaitPhase(String name, Phase phase) {

@@ -1,5 +1,6 @@
 package dev.clickpipe.operator;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
 import io.fabric8.kubeapitest.KubeAPIServer;
 import io.fabric8.kubeapitest.KubeAPIServerConfigBuilder;
 import io.fabric8.kubernetes.api.model.NamespaceBuilder;
@@ -7,6 +8,7 @@ import io.fabric8.kubernetes.api.model.apiextensions.v1.CustomResourceDefinition
 import io.fabric8.kubernetes.client.Config;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientBuilder;
+import io.fabric8.kubernetes.client.utils.KubernetesSerialization;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -35,6 +37,7 @@ final class KubeApi implements AutoCloseable {
         Files.writeString(kubeconfig, server.getKubeConfigYaml());
         client = new KubernetesClientBuilder()
                 .withConfig(Config.fromKubeconfig(server.getKubeConfigYaml()))
+                .withKubernetesSerialization(serialization())
                 .build();
         var crd = client.getKubernetesSerialization()
                 .unmarshal(
@@ -55,6 +58,13 @@ final class KubeApi implements AutoCloseable {
         return context.getRoot()
                 .getStore(ExtensionContext.Namespace.create(KubeApi.class))
                 .getOrComputeIfAbsent("server", key -> start(), KubeApi.class);
+    }
+
+    /** As Quarkus makes it for the operator. */
+    static KubernetesSerialization serialization() {
+        var mapper = new ObjectMapper();
+        new Tolerance().customize(mapper);
+        return new KubernetesSerialization(mapper, true);
     }
 
     KubernetesClient client() {

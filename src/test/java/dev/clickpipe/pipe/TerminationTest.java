@@ -14,7 +14,7 @@ class TerminationTest {
     private static final ObjectMapper JSON = new ObjectMapper();
 
     @Test
-    void namesTheFirstProblemAndTheNumberOfTheOthers() {
+    void saysEveryProblemWithItsRemedy() {
         var termination = Termination.failed(
                 List.of(
                         new Problem("TargetNotEmpty", "table a.b", "has rows already", "TRUNCATE it"),
@@ -23,8 +23,9 @@ class TerminationTest {
                 null);
 
         assertThat(termination.reason()).isEqualTo("TargetNotEmpty");
-        assertThat(termination.message()).isEqualTo("table a.b: has rows already (and 1 more, see problems)");
-        assertThat(termination.remedy()).isEqualTo("TRUNCATE it");
+        assertThat(termination.text())
+                .isEqualTo(
+                        "2 problems: (1) table a.b: has rows already. TRUNCATE it (2) postgres x: all in use. Raise it");
     }
 
     @ParameterizedTest

@@ -1,6 +1,6 @@
 # Operator and workers in one image: the first argument is the run mode (operator, setup, snapshot, cdc, teardown).
 # `dev/image` builds it; where no registry can be reached, on a base made locally.
-ARG BASE=docker.io/library/eclipse-temurin:25-jre
+ARG BASE=eclipse-temurin:25-jre
 FROM ${BASE}
 
 LABEL org.opencontainers.image.title="ClickPipe operator" \

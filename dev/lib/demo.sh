@@ -191,27 +191,40 @@ helm_() {
   fi
 }
 
-chart() { dirname "$(find "$REPO_DIR/helm" -name Chart.yaml | sort | head -n 1)"; }
+CHART=$REPO_DIR/helm/clickpipe-operator
 
 server_minor() { kubectl_ get --raw /version | jq -r .minor | tr -cd 0-9; }
 
+image_options() { # the chart's settings for OPERATOR_IMAGE: name@sha256:…, name:tag or name, which may have a port in it
+  case ${OPERATOR_IMAGE##*/} in
+    *@*) printf -- '--set\nimage.repository=%s\n--set\nimage.digest=%s\n' "${OPERATOR_IMAGE%@*}" "${OPERATOR_IMAGE##*@}" ;;
+    *:*) printf -- '--set\nimage.repository=%s\n--set\nimage.tag=%s\n' "${OPERATOR_IMAGE%:*}" "${OPERATOR_IMAGE##*:}" ;;
+    *) printf -- '--set\nimage.repository=%s\n--set\nimage.tag=latest\n' "$OPERATOR_IMAGE" ;;
+  esac
+}
+
 install_operator() {
-  local options=(--set "image.repository=${OPERATOR_IMAGE%:*}" --set "image.tag=${OPERATOR_IMAGE##*:}")
+  local options
+  mapfile -t options < <(image_options)
   if (($(server_minor) < 25)); then
     # An API server of that age does not know the CRD's rules, and a client that does refuses to send them.
     step "applying the CRD" kubectl_ apply --validate=false -f "$REPO_DIR/crds/"
     options+=(--set crds.create=false)
   fi
-  step "installing the chart with Helm" helm_ upgrade --install "$RELEASE" "$(chart)" --namespace "$OPERATOR_NAMESPACE" --create-namespace "${options[@]}"
+  step "installing the chart with Helm" helm_ upgrade --install "$RELEASE" "$CHART" --namespace "$OPERATOR_NAMESPACE" --create-namespace "${options[@]}"
   step "waiting for the operator" wait_for_operator
 }
 
 wait_for_operator() {
-  local deployment
+  local deployment pods=(kubectl_ -n "$OPERATOR_NAMESPACE" get pods) deadline=$((SECONDS + 120))
   deployment=$(kubectl_ -n "$OPERATOR_NAMESPACE" get deployment -o name | head -n 1)
-  kubectl_ -n "$OPERATOR_NAMESPACE" rollout status "$deployment" --timeout=120s && return 0
-  kubectl_ -n "$OPERATOR_NAMESPACE" get pods
-  kubectl_ -n "$OPERATOR_NAMESPACE" logs "$deployment" --tail=15
+  while ((SECONDS < deadline)); do
+    if kubectl_ -n "$OPERATOR_NAMESPACE" rollout status "$deployment" --timeout=5s; then return 0; fi
+    # One that has died twice will not come up by waiting.
+    if "${pods[@]}" -o 'jsonpath={.items[*].status.containerStatuses[*].restartCount}' | grep -qE '(^| )([2-9]|[1-9][0-9])'; then break; fi
+  done
+  "${pods[@]}"
+  { kubectl_ -n "$OPERATOR_NAMESPACE" logs "$deployment" | grep -E 'ERROR|Caused by|clickpipe:' || kubectl_ -n "$OPERATOR_NAMESPACE" logs "$deployment"; } | tail -n 8
   return 1
 }
 

@@ -8,10 +8,10 @@ DEBIAN_KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
 
 debian_codename() { sed -n 's/^VERSION_CODENAME=//p' /etc/os-release; }
 
-debian_targets() { # "site suite" of each of the machine's sources that is Debian's own
+debian_targets() { # "site suite" of each of the machine's sources that is Debian's own, also where no list was fetched yet
   local name
   name=$(debian_codename)
-  apt-get indextargets --format '$(SITE) $(RELEASE)' 'Created-By: Packages' 2>/dev/null |
+  apt-get indextargets --no-release-info --format '$(SITE) $(RELEASE)' 'Created-By: Packages' 2>/dev/null |
     awk -v n="$name" '$2 == n || $2 == n"-updates" || $2 == n"-security"' | sort -u
 }
 

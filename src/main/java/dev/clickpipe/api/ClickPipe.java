@@ -1,7 +1,6 @@
 package dev.clickpipe.api;
 
 import io.fabric8.crd.generator.annotation.AdditionalPrinterColumn;
-import io.fabric8.generator.annotation.ValidationRule;
 import io.fabric8.kubernetes.api.model.Namespaced;
 import io.fabric8.kubernetes.client.CustomResource;
 import io.fabric8.kubernetes.model.annotation.Group;
@@ -24,9 +23,6 @@ import io.fabric8.kubernetes.model.annotation.Version;
         name = "Age",
         jsonPath = ".metadata.creationTimestamp",
         type = AdditionalPrinterColumn.Type.DATE)
-@ValidationRule(
-        value = "size(self.metadata.name) <= 63",
-        message = "a pipe's name is a label value on everything made for it: at most 63 characters")
 public class ClickPipe extends CustomResource<ClickPipeSpec, ClickPipeStatus> implements Namespaced {
     public static final String GROUP = "clickpipe.dev";
     public static final String VERSION = "v1alpha1";

@@ -3,132 +3,121 @@ package dev.clickpipe.clickhouse;
 import com.clickhouse.client.api.ServerException;
 import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
+import java.util.Arrays;
 import java.util.List;
-import java.util.Set;
-import java.util.regex.Pattern;
+import java.util.Map;
+import java.util.stream.Collectors;
 
 /**
  * What an error of the destination means: whether it passes by itself, and what to do. One table by error code (ClickHouse
- * source, {@code ErrorCodes.cpp}), first match wins. What it doesn't know is fatal when the server said it, and retryable when
+ * source, {@code ErrorCodes.cpp}), each code once. What it doesn't know is fatal when the server said it, and retryable when
  * the connection broke.
  */
 public final class ClickHouseErrors {
     private static final boolean RETRYABLE = true;
     private static final boolean FATAL = false;
 
-    /** @param message a pattern found in the message; empty for any */
-    private record Rule(Set<Integer> codes, Pattern message, String reason, boolean retryable, String remedy) {}
+    /** @param codes numbers and names, as {@code errorCodeToName} has them */
+    record Rule(Map<Integer, String> codes, String reason, boolean retryable, String remedy) {}
 
     private static final List<Rule> RULES = List.of(
             // Login and database
             rule(
-                    Set.of(516, 192, 193, 194, 195),
-                    "",
                     "LoginRefused",
                     RETRYABLE,
-                    "Correct user name and password in the Secret; they are reread at every try"),
+                    "Correct user name and password in the Secret; they are reread at every try",
+                    "516 AUTHENTICATION_FAILED, 192 UNKNOWN_USER, 193 WRONG_PASSWORD, 194 REQUIRED_PASSWORD"),
             rule(
-                    Set.of(81),
-                    "",
+                    "ConnectionRefusedByServer",
+                    RETRYABLE,
+                    "Allow this address in the ClickHouse user's HOST clause",
+                    "195 IP_ADDRESS_NOT_ALLOWED"),
+            rule(
                     "DatabaseMissing",
                     FATAL,
-                    "Create the database in ClickHouse, or correct spec.destination.clickhouse.database"),
-            rule(Set.of(497, 291, 164), "", "PermissionDenied", FATAL, "Grant the user what the message names"),
+                    "Create the database in ClickHouse, or correct spec.destination.clickhouse.database",
+                    "81 UNKNOWN_DATABASE"),
             rule(
-                    Set.of(452, 472),
-                    "",
+                    "PermissionDenied",
+                    FATAL,
+                    "Grant the user what the message names",
+                    "497 ACCESS_DENIED, 291 DATABASE_ACCESS_DENIED, 164 READONLY"),
+            rule(
                     "SettingForbidden",
                     FATAL,
-                    "The user's settings profile forbids a setting the pipe needs; relax the constraint the message names"),
+                    "The user's settings profile forbids a setting the pipe needs; relax the constraint the message names",
+                    "452 SETTING_CONSTRAINT_VIOLATION"),
             rule(
-                    Set.of(115),
-                    "",
                     "SettingUnknown",
                     FATAL,
-                    "ClickHouse is too old or too new for this version of the operator"),
+                    "This version of ClickHouse and this version of the operator do not fit",
+                    "115 UNKNOWN_SETTING"),
 
             // The target changed under us
             rule(
-                    Set.of(60, 218),
-                    "",
                     "TargetTableMissing",
                     FATAL,
-                    "The target table was dropped or renamed: restore it, or delete and create the pipe"),
+                    "The table was dropped or renamed: restore it, or delete and create the pipe",
+                    "60 UNKNOWN_TABLE, 218 TABLE_IS_DROPPED"),
             rule(
-                    Set.of(16, 47, 8, 10),
-                    "",
                     "TargetTableChanged",
                     FATAL,
-                    "The target table lacks a column the pipe writes: add it again, or delete and create the pipe"),
+                    "The target, or a materialized view on it, does not fit what the pipe writes: correct it, or delete and create the pipe",
+                    "16 NO_SUCH_COLUMN_IN_TABLE, 47 UNKNOWN_IDENTIFIER, 8 THERE_IS_NO_COLUMN, 10 NOT_FOUND_COLUMN_IN_BLOCK, 7 INCORRECT_NUMBER_OF_COLUMNS, 20 NUMBER_OF_COLUMNS_DOESNT_MATCH, 122 INCOMPATIBLE_COLUMNS"),
             rule(
-                    Set.of(48),
-                    "write|insert|view",
-                    "TargetTableChanged",
+                    "TargetTableExists",
                     FATAL,
-                    "The target is not a table that can be written: restore it"),
-            rule(Set.of(57), "", "TargetTableExists", FATAL, "Drop or rename the table, or choose another targetTable"),
+                    "Drop or rename the table, or choose another targetTable",
+                    "57 TABLE_ALREADY_EXISTS"),
             rule(
-                    Set.of(344, 48),
-                    "",
                     "NotSupported",
                     FATAL,
-                    "See the message; a newer ClickHouse or a setting may support it"),
+                    "The target is not a table that can be written this way, or ClickHouse is too old or lacks a setting: see the message",
+                    "48 NOT_IMPLEMENTED, 344 SUPPORT_IS_DISABLED"),
 
             // Values
             rule(
-                    Set.of(6, 26, 27, 38, 41, 53, 69, 70, 72, 117, 131, 190, 349, 407, 441),
-                    "",
                     "ValueRefused",
                     FATAL,
-                    "ClickHouse can't take a value into the column the message names; exclude the column, or widen its type"),
+                    "ClickHouse can't take a value into the column that the message names; exclude the column, or widen its type",
+                    "6 CANNOT_PARSE_TEXT, 25 CANNOT_PARSE_ESCAPE_SEQUENCE, 26 CANNOT_PARSE_QUOTED_STRING, 27 CANNOT_PARSE_INPUT_ASSERTION_FAILED, 38 CANNOT_PARSE_DATE, 41 CANNOT_PARSE_DATETIME, 53 TYPE_MISMATCH, 69 ARGUMENT_OUT_OF_BOUND, 70 CANNOT_CONVERT_TYPE, 72 CANNOT_PARSE_NUMBER, 117 INCORRECT_DATA, 131 TOO_LARGE_STRING_SIZE, 190 SIZES_OF_ARRAYS_DONT_MATCH, 321 VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE, 349 CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN, 407 DECIMAL_OVERFLOW, 469 VIOLATED_CONSTRAINT"),
 
             // Short of something, for now
             rule(
-                    Set.of(241, 173),
-                    "",
                     "DestinationOutOfMemory",
                     RETRYABLE,
-                    "Give ClickHouse or its user more memory, or lower pullBatchSize; it is tried again"),
+                    "Give ClickHouse or its user more memory, or lower pullBatchSize; it is tried again",
+                    "241 MEMORY_LIMIT_EXCEEDED, 173 CANNOT_ALLOCATE_MEMORY"),
             rule(
-                    Set.of(252),
-                    "",
                     "TooManyParts",
                     RETRYABLE,
-                    "ClickHouse merges too slowly for the inserts: raise syncIntervalSeconds, check merges and partitions; it is tried again"),
-            rule(Set.of(243, 1001), "space|quota", "DestinationDiskFull", RETRYABLE, "Free disk space on ClickHouse"),
-            rule(Set.of(243), "", "DestinationDiskFull", RETRYABLE, "Free disk space on ClickHouse"),
+                    "ClickHouse merges more slowly than rows come: raise syncIntervalSeconds, look at system.merges; it is tried again",
+                    "252 TOO_MANY_PARTS"),
             rule(
-                    Set.of(201),
-                    "",
+                    "DestinationDiskFull",
+                    RETRYABLE,
+                    "Free disk space on ClickHouse; it is tried again",
+                    "243 NOT_ENOUGH_SPACE"),
+            rule(
                     "QuotaExceeded",
                     RETRYABLE,
-                    "Raise the quota of the ClickHouse user; it is tried again"),
+                    "Raise the quota of the ClickHouse user; it is tried again",
+                    "201 QUOTA_EXCEEDED"),
             rule(
-                    Set.of(202, 203, 745),
-                    "",
                     "DestinationBusy",
                     RETRYABLE,
-                    "Too many queries run at the same time; it is tried again"),
+                    "Too much runs on ClickHouse at the same time; it is tried again",
+                    "202 TOO_MANY_SIMULTANEOUS_QUERIES, 203 NO_FREE_CONNECTION, 745 SERVER_OVERLOADED, 439 CANNOT_SCHEDULE_TASK"),
             rule(
-                    Set.of(242),
-                    "",
-                    "DestinationReadOnly",
-                    RETRYABLE,
-                    "The table is read-only: check ClickHouse Keeper and system.replicas; it is tried again"),
-            rule(
-                    Set.of(225, 999, 319, 286, 285, 254, 289, 265, 305, 369, 415, 416, 529, 571, 578, 689),
-                    "",
                     "DestinationReplicaTrouble",
                     RETRYABLE,
-                    "Check ClickHouse Keeper and system.replicas; it is tried again"),
+                    "Check ClickHouse Keeper and system.replicas; it is tried again",
+                    "242 TABLE_IS_READ_ONLY, 225 NO_ZOOKEEPER, 244 UNEXPECTED_ZOOKEEPER_ERROR, 999 KEEPER_EXCEPTION, 319 UNKNOWN_STATUS_OF_INSERT, 285 TOO_FEW_LIVE_REPLICAS, 286 UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE, 289 REPLICA_IS_NOT_IN_QUORUM, 254 NO_ACTIVE_REPLICAS, 369 ALL_REPLICAS_ARE_STALE, 415 ALL_REPLICAS_LOST, 416 REPLICA_STATUS_CHANGED, 517 CANNOT_ASSIGN_ALTER, 529 NOT_A_LEADER, 571 DATABASE_REPLICATION_FAILED, 341 UNFINISHED"),
             rule(
-                    Set.of(
-                            159, 160, 209, 210, 236, 279, 335, 373, 394, 32, 33, 95, 96, 99, 101, 210, 425, 439, 598,
-                            613, 666, 1000, 1002),
-                    "",
                     "DestinationTrouble",
                     RETRYABLE,
-                    "See the message and ClickHouse's log; it is tried again"));
+                    "See the message and ClickHouse's log; it is tried again",
+                    "159 TIMEOUT_EXCEEDED, 160 TOO_SLOW, 198 DNS_ERROR, 209 SOCKET_TIMEOUT, 210 NETWORK_ERROR, 236 ABORTED, 279 ALL_CONNECTION_TRIES_FAILED, 373 SESSION_IS_LOCKED, 384 PART_IS_TEMPORARILY_LOCKED, 394 QUERY_WAS_CANCELLED, 735 QUERY_WAS_CANCELLED_BY_CLIENT, 425 SYSTEM_ERROR, 499 S3_ERROR, 3 UNEXPECTED_END_OF_FILE, 23 CANNOT_READ_FROM_ISTREAM, 32 ATTEMPT_TO_READ_AFTER_EOF, 33 CANNOT_READ_ALL_DATA, 40 CHECKSUM_DOESNT_MATCH, 74 CANNOT_READ_FROM_FILE_DESCRIPTOR, 75 CANNOT_WRITE_TO_FILE_DESCRIPTOR, 76 CANNOT_OPEN_FILE, 95 CANNOT_READ_FROM_SOCKET, 96 CANNOT_WRITE_TO_SOCKET, 1000 POCO_EXCEPTION, 1001 STD_EXCEPTION, 1002 UNKNOWN_EXCEPTION"));
 
     private ClickHouseErrors() {}
 
@@ -161,8 +150,7 @@ public final class ClickHouseErrors {
     private static PipeException of(ServerException e, String object) {
         var message = shorten(e.getMessage());
         for (var rule : RULES) {
-            if (rule.codes.contains(e.getCode())
-                    && rule.message.matcher(message).find()) {
+            if (rule.codes.containsKey(e.getCode())) {
                 var problem = new Problem(rule.reason, object, message, rule.remedy);
                 return rule.retryable ? PipeException.retryable(problem, e) : PipeException.fatal(problem, e);
             }
@@ -186,6 +174,7 @@ public final class ClickHouseErrors {
         return message.replaceAll("\\s+", " ")
                 .replaceFirst("\\(version [^)]*\\(official build\\)\\).*", "")
                 .replaceFirst("(: )?\\(at row \\d+\\).*", "")
+                .replaceFirst(" before: '.*", "")
                 .replaceFirst("Stack trace:.*", "")
                 .strip();
     }
@@ -199,7 +188,18 @@ public final class ClickHouseErrors {
                 + String.valueOf(cause.getMessage()).replaceAll("\\s+", " ");
     }
 
-    private static Rule rule(Set<Integer> codes, String message, String reason, boolean retryable, String remedy) {
-        return new Rule(codes, Pattern.compile(message, Pattern.CASE_INSENSITIVE), reason, retryable, remedy);
+    /** For the test that holds the codes against a server's. */
+    static List<Rule> rules() {
+        return RULES;
+    }
+
+    private static Rule rule(String reason, boolean retryable, String remedy, String codes) {
+        return new Rule(
+                Arrays.stream(codes.split(", "))
+                        .map(code -> code.split(" "))
+                        .collect(Collectors.toUnmodifiableMap(code -> Integer.valueOf(code[0]), code -> code[1])),
+                reason,
+                retryable,
+                remedy);
     }
 }

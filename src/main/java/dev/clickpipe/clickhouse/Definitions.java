@@ -89,6 +89,14 @@ public final class Definitions {
                                 literal(write(definition))));
     }
 
+    /** Removes one definition. */
+    public void forget(TableDefinition definition) {
+        clickHouse.execute("ALTER TABLE " + TABLE + " DELETE WHERE pipe = " + literal(pipe.uid())
+                + " AND source_schema = " + literal(definition.sourceSchema())
+                + " AND source_table = " + literal(definition.sourceTable())
+                + " SETTINGS mutations_sync = 2");
+    }
+
     /** Removes this pipe's definitions. */
     public void forget() {
         clickHouse.forget(TABLE, pipe);

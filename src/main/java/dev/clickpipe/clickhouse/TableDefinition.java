@@ -1,6 +1,7 @@
 package dev.clickpipe.clickhouse;
 
 import dev.clickpipe.api.TableEngine;
+import dev.clickpipe.postgres.Lsn;
 import java.util.List;
 
 /**
@@ -10,8 +11,9 @@ import java.util.List;
  * @param keyColumns columns that identify a row in UPDATE and DELETE (the replica identity); empty for keyless tables
  * @param sortingKey ORDER BY of the target; empty for {@code tuple()}
  * @param columns the replicated columns, in source order; excluded ones are absent
- * @param boundary append-only targets: commits before this LSN are in the initial load already, CDC skips them; null
- *     until the load's session began, and for ReplacingMergeTree, where the version column decides
+ * @param boundary commits before this LSN are in the initial load already, whole: CDC skips them. For append-only targets that
+ *     keeps rows from being there twice; for all of them it keeps a TRUNCATE of long ago from emptying what was loaded since.
+ *     Null until the load began
  */
 public record TableDefinition(
         String sourceSchema,
@@ -41,5 +43,25 @@ public record TableDefinition(
         keyColumns = List.copyOf(keyColumns);
         sortingKey = List.copyOf(sortingKey);
         columns = List.copyOf(columns);
+    }
+
+    /** Schema and table as people write them in messages; not quoted, not for SQL. */
+    public String source() {
+        return sourceSchema + "." + sourceTable;
+    }
+
+    /** The same table once its initial load has begun. */
+    public TableDefinition withBoundary(Lsn lsn) {
+        return new TableDefinition(
+                sourceSchema, sourceTable, relid, target, engine, keyColumns, sortingKey, columns, lsn.toString());
+    }
+
+    /** Whether both describe the same columns in the same target, wherever the initial load stands. */
+    public boolean sameAs(TableDefinition other) {
+        return target.equals(other.target)
+                && engine == other.engine
+                && keyColumns.equals(other.keyColumns)
+                && sortingKey.equals(other.sortingKey)
+                && columns.equals(other.columns);
     }
 }

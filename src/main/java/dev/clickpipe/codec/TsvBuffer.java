@@ -2,6 +2,7 @@ package dev.clickpipe.codec;
 
 import java.io.IOException;
 import java.io.OutputStream;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
@@ -108,6 +109,20 @@ public final class TsvBuffer {
 
     public void writeTo(OutputStream out) throws IOException {
         out.write(bytes, 0, size);
+    }
+
+    /** Writes the bytes from {@code from} to {@code to}, exclusive. */
+    public void writeTo(OutputStream out, int from, int to) throws IOException {
+        out.write(bytes, from, to - from);
+    }
+
+    /** The bytes held, to be read; valid until the next change. */
+    public ByteBuffer view() {
+        return ByteBuffer.wrap(bytes, 0, size).asReadOnlyBuffer();
+    }
+
+    public byte[] toByteArray() {
+        return Arrays.copyOf(bytes, size);
     }
 
     /** Bytes held. */

@@ -1,5 +1,8 @@
 package dev.clickpipe.pipe;
 
+import java.time.Duration;
+import java.util.Optional;
+
 /** A run mode of the worker: setup, snapshot, cdc or teardown. The runner calls {@link #run} and answers for its outcome. */
 public interface Mode {
 
@@ -12,6 +15,15 @@ public interface Mode {
      */
     void run(Stop stop) throws InterruptedException;
 
-    /** What it is doing, for {@code GET /status}; called from other threads, also before {@link #run}. */
+    /** How long retryable failures are retried before the worker gives up; empty: for ever. */
+    default Optional<Duration> patience() {
+        return Optional.empty();
+    }
+
+    /**
+     * What it is doing, for {@code GET /status}; called from other threads, also before {@link #run}. {@code Starting} from the
+     * beginning of a run until it has what it needs of both servers, then {@code Working}: that ends the report of a problem
+     * which made the runner call it again.
+     */
     WorkerStatus status();
 }

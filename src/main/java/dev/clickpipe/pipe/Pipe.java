@@ -33,12 +33,22 @@ public record Pipe(String namespace, String name, String uid, ClickPipeSpec spec
 
     /** The slot that is read: the user's own, or one named after the pipe. At most 63 bytes of [a-z0-9_]. */
     public String slot() {
-        return settings().ownsSlot() ? ownName("slot") : settings().replicationSlotName();
+        return settings().ownsSlot() ? ownSlot() : settings().replicationSlotName();
+    }
+
+    /** The name of the slot that is the pipe's to make and to drop, whether or not it reads from it. */
+    public String ownSlot() {
+        return ownName("slot");
     }
 
     /** The publications that are read: the user's own, or the pipe's; see {@link #insertOnlyPublication()}. */
     public String publication() {
-        return settings().ownsPublication() ? ownName("pub") : settings().publicationName();
+        return settings().ownsPublication() ? ownPublication() : settings().publicationName();
+    }
+
+    /** The name of the publication that is the pipe's to make and to drop, whether or not it reads it. */
+    public String ownPublication() {
+        return ownName("pub");
     }
 
     /**
@@ -53,6 +63,11 @@ public record Pipe(String namespace, String name, String uid, ClickPipeSpec spec
     public String applicationName(String why) {
         var full = "clickpipe " + namespace + "/" + name + " " + why;
         return full.length() <= 63 ? full : full.substring(0, 63);
+    }
+
+    /** A name for a slot that lives as long as its session; a new one at each call, as a former session may linger. */
+    public String temporarySlot() {
+        return ownName("load_" + UUID.randomUUID().toString().substring(0, 8));
     }
 
     private String ownName(String what) {

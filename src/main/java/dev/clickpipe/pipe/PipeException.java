@@ -35,6 +35,11 @@ public final class PipeException extends RuntimeException {
         return new PipeException(List.of(problem), true, cause);
     }
 
+    /** They may all work next time; all at once. */
+    public static PipeException retryable(List<Problem> problems) {
+        return new PipeException(problems, true, null);
+    }
+
     public List<Problem> problems() {
         return problems;
     }

@@ -24,4 +24,76 @@ public record Termination(
         WorkerStatus.Load load) {
 
     public static final String SUCCEEDED = "Succeeded";
+
+    /** Kubernetes cuts a container's termination message there. */
+    private static final int MAX_BYTES = 4096;
+
+    /** More never fit. */
+    private static final int MOST_PROBLEMS = 50;
+
+    private static final int LONGEST_TEXT = 800;
+
+    public static Termination succeeded(WorkerStatus.Load load) {
+        return new Termination(SUCCEEDED, "Done", null, false, List.of(), load);
+    }
+
+    /** Ended before its work was done, because it was asked to. */
+    public static Termination stopped() {
+        return new Termination(
+                "Stopped", "Stopped before it was done", "It goes on when it is started again", true, List.of(), null);
+    }
+
+    public static Termination failed(List<Problem> problems, boolean retryable, WorkerStatus.Load load) {
+        var first = problems.getFirst();
+        int more = problems.size() - 1;
+        return new Termination(
+                first.reason(),
+                first.object() + ": " + first.message() + (more == 0 ? "" : " (and " + more + " more, see problems)"),
+                first.remedy(),
+                retryable,
+                problems,
+                load);
+    }
+
+    /** As the operator reads it, cut to what Kubernetes keeps: fewer problems first, then shorter texts. */
+    public byte[] json() {
+        for (int length = LONGEST_TEXT; ; length /= 2) {
+            for (int kept = Math.min(problems.size(), MOST_PROBLEMS); ; kept--) {
+                var json = Json.bytes(shortened(kept, length));
+                if (json.length <= MAX_BYTES) {
+                    return json;
+                }
+                if (kept <= 1) {
+                    break;
+                }
+            }
+        }
+    }
+
+    private Termination shortened(int kept, int length) {
+        int dropped = problems.size() - kept;
+        return new Termination(
+                reason,
+                cut(message, length) + (dropped == 0 ? "" : " (" + dropped + " of the problems are in the log only)"),
+                cut(remedy, length),
+                retryable,
+                problems.stream()
+                        .limit(kept)
+                        .map(problem -> new Problem(
+                                problem.reason(),
+                                cut(problem.object(), length),
+                                cut(problem.message(), length),
+                                cut(problem.remedy(), length)))
+                        .toList(),
+                load);
+    }
+
+    private static String cut(String text, int length) {
+        if (text == null || text.length() <= length) {
+            return text;
+        }
+        // Half a character is no JSON.
+        int end = Character.isHighSurrogate(text.charAt(length - 1)) ? length - 1 : length;
+        return text.substring(0, end) + "…";
+    }
 }

@@ -119,7 +119,8 @@ public final class PostgresClient {
 
     private Connection open(Properties properties) {
         try {
-            var connection = DriverManager.getConnection("jdbc:postgresql:", properties);
+            // With a bare "jdbc:postgresql:" pgjdbc would take the user's name for the database's.
+            var connection = DriverManager.getConnection("jdbc:postgresql://", properties);
             var zone = connection.unwrap(PGConnection.class).getParameterStatus("TimeZone");
             if (!"UTC".equals(zone)) {
                 connection.close();

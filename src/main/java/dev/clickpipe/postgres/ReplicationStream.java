@@ -75,9 +75,12 @@ public final class ReplicationStream implements AutoCloseable {
             var stream = new ReplicationStream(object, connection, copy, from);
             stream.sendStatus();
             return stream;
-        } catch (SQLException | RuntimeException e) {
+        } catch (SQLException e) {
             closeQuietly(connection);
-            throw e instanceof SQLException sql ? PostgresErrors.of(sql, object) : (RuntimeException) e;
+            throw PostgresErrors.of(e, object);
+        } catch (RuntimeException e) {
+            closeQuietly(connection);
+            throw e;
         }
     }
 
@@ -164,6 +167,7 @@ public final class ReplicationStream implements AutoCloseable {
     private PgOutputMessage data(byte[] message) {
         var start = new Lsn(ByteBuffer.wrap(message, 1, 8).getLong());
         received = start.compareTo(received) > 0 ? start : received;
+        replyRequested = false;
         var decoded = decoder.decode(message, XLOG_DATA_HEADER);
         if (decoded instanceof PgOutputMessage.Begin) {
             inTransaction = true;

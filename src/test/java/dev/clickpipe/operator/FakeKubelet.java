@@ -449,6 +449,10 @@ final class FakeKubelet {
             return;
         }
         if (pods.isEmpty()) {
+            client.batch().v1().jobs().resource(job).editStatus(j -> {
+                j.getStatus().setStartTime(Status.time(Instant.now()));
+                return j;
+            });
             create(
                     job,
                     job.getSpec().getTemplate(),

@@ -19,20 +19,27 @@ public final class ClickHouseProcess implements AutoCloseable {
     private static final long STOP_SECONDS = 30;
 
     private final Path directory;
+    private final String host;
     private final int port;
     private Process process;
 
-    private ClickHouseProcess(Path directory, int port) {
+    private ClickHouseProcess(Path directory, String host, int port) {
         this.directory = directory;
+        this.host = host;
         this.port = port;
     }
 
-    /** Starts one with an empty data directory, which {@link #close} removes. */
+    /** Starts one on loopback with an empty data directory, which {@link #close} removes. */
     public static ClickHouseProcess create() {
+        return create("127.0.0.1");
+    }
+
+    /** @param host the address it listens on */
+    public static ClickHouseProcess create(String host) {
         try {
             Path directory = Files.createTempDirectory("clickhouse-process");
             Files.writeString(directory.resolve("password"), PASSWORD);
-            var server = new ClickHouseProcess(directory, FreePort.find());
+            var server = new ClickHouseProcess(directory, host, FreePort.find());
             server.start();
             return server;
         } catch (IOException e) {
@@ -50,7 +57,7 @@ public final class ClickHouseProcess implements AutoCloseable {
                 System.getProperty("java.class.path"),
                 ClickHouseServer.class.getName(),
                 "--listen",
-                "127.0.0.1:" + port,
+                host + ":" + port,
                 "--data",
                 directory.resolve("data").toString(),
                 "--user",
@@ -87,7 +94,7 @@ public final class ClickHouseProcess implements AutoCloseable {
     }
 
     public ClickHouse client(String database) {
-        return new ClickHouse(URI.create("http://127.0.0.1:" + port), USER, PASSWORD, database);
+        return new ClickHouse(URI.create("http://" + host + ":" + port), USER, PASSWORD, database);
     }
 
     private void awaitEnd() {
@@ -105,6 +112,6 @@ public final class ClickHouseProcess implements AutoCloseable {
     @Override
     public void close() {
         kill();
-        TemporaryDirectories.delete(directory);
+        Processes.remove(directory);
     }
 }

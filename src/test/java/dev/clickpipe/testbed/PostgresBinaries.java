@@ -105,7 +105,7 @@ final class PostgresBinaries {
         try {
             return Files.move(unpacked, home, StandardCopyOption.ATOMIC_MOVE);
         } catch (FileAlreadyExistsException | DirectoryNotEmptyException e) {
-            TemporaryDirectories.delete(unpacked);
+            Processes.remove(unpacked);
             return home;
         }
     }

@@ -232,6 +232,6 @@ public final class PostgresServer implements AutoCloseable {
         if (postmaster != null && postmaster.isAlive()) {
             stop(StopMode.IMMEDIATE);
         }
-        TemporaryDirectories.delete(directory);
+        Processes.remove(directory);
     }
 }

@@ -3,6 +3,7 @@ package dev.clickpipe.testbed;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Stream;
 
@@ -52,6 +53,11 @@ final class Processes {
     /** A run that is interrupted leaves no server behind. */
     static void endWithUs(Process process) {
         Runtime.getRuntime().addShutdownHook(new Thread(process::destroyForcibly));
+    }
+
+    /** Removes a directory that a dying server may still be leaving. */
+    static void remove(Path directory) {
+        run("rm", "-rf", directory.toString());
     }
 
     /** Gives a directory to whom {@link #unprivileged} runs as. */

@@ -57,7 +57,7 @@ public final class SharedClickHouse implements BeforeAllCallback, AfterAllCallba
         @Override
         public void close() {
             server.ifPresent(ClickHouseServer::close);
-            data.ifPresent(TemporaryDirectories::delete);
+            data.ifPresent(Processes::remove);
         }
     }
 

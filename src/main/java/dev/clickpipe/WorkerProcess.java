@@ -1,0 +1,140 @@
+package dev.clickpipe;
+
+import dev.clickpipe.pipe.ExitCode;
+import dev.clickpipe.pipe.Mode;
+import dev.clickpipe.pipe.PipeException;
+import dev.clickpipe.pipe.Problem;
+import dev.clickpipe.pipe.Stop;
+import dev.clickpipe.pipe.Termination;
+import dev.clickpipe.pipe.WorkerStatus;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.ThreadLocalRandom;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Runs a mode to its outcome: retries what may pass, and turns the rest into an exit code and last words. Pauses between tries
+ * double from one second to twenty, give or take a quarter, and end at once on a stop.
+ */
+final class WorkerProcess {
+    private static final Logger LOG = LoggerFactory.getLogger(WorkerProcess.class);
+
+    private static final Duration FIRST_PAUSE = Duration.ofSeconds(1);
+    private static final Duration LONGEST_PAUSE = Duration.ofSeconds(20);
+    private static final double JITTER = 0.25;
+
+    /** After working so long, a failure is a new one, and the pauses begin again with the shortest. */
+    private static final Duration RECOVERED = Duration.ofMinutes(1);
+
+    private final Mode mode;
+    private final boolean endless;
+    private final Stop stop;
+    private volatile Problem problem;
+    private volatile boolean pausing;
+
+    /** @param endless whether the mode's work has no end, so that being stopped is a good one */
+    WorkerProcess(Mode mode, boolean endless, Stop stop) {
+        this.mode = mode;
+        this.endless = endless;
+        this.stop = stop;
+    }
+
+    record Outcome(ExitCode exitCode, Termination termination) {}
+
+    /** What the mode says of itself; until a retry is at work again, what made it necessary. */
+    WorkerStatus status() {
+        var status = mode.status();
+        var last = problem;
+        boolean retrying = last != null && (pausing || status.state() == WorkerStatus.State.Starting);
+        if (!retrying && !stop.requested()) {
+            return status;
+        }
+        return new WorkerStatus(
+                status.mode(),
+                stop.requested() ? WorkerStatus.State.Stopping : WorkerStatus.State.Retrying,
+                retrying ? last : status.problem(),
+                status.load(),
+                status.replication(),
+                status.tables());
+    }
+
+    /** Blocks until the mode has come to its end, one way or the other. */
+    Outcome run() {
+        var givingUpAt = mode.patience().map(patience -> System.nanoTime() + patience.toNanos());
+        for (int failures = 0; ; failures++) {
+            long began = System.nanoTime();
+            try {
+                mode.run(stop);
+                return stop.requested()
+                        ? stopped()
+                        : new Outcome(
+                                ExitCode.OK, Termination.succeeded(mode.status().load()));
+            } catch (PipeException e) {
+                if (stop.requested()) {
+                    return stopped();
+                }
+                boolean patient = givingUpAt.map(at -> System.nanoTime() < at).orElse(true);
+                if (!e.retryable() || !patient) {
+                    return failed(e.problems(), e.retryable());
+                }
+                if (System.nanoTime() - began > RECOVERED.toNanos()) {
+                    failures = 0;
+                }
+                if (pause(e, failures)) {
+                    return stopped();
+                }
+            } catch (InterruptedException e) {
+                return stopped();
+            } catch (RuntimeException e) {
+                LOG.error("unexpected failure", e);
+                return failed(
+                        List.of(new Problem(
+                                "InternalError",
+                                "clickpipe " + mode.status().mode(),
+                                e.toString(),
+                                "This is a mistake in the program: report it with the stack trace in the log")),
+                        false);
+            }
+        }
+    }
+
+    /** @return true when stopped meanwhile */
+    private boolean pause(PipeException e, int failures) {
+        var pause = pause(failures);
+        e.problems().forEach(each -> LOG.warn("{}", each.sentence()));
+        LOG.info("next try in {} s", "%.1f".formatted(pause.toMillis() / 1000.0));
+        problem = e.problems().getFirst();
+        pausing = true;
+        try {
+            return stop.await(pause);
+        } catch (InterruptedException interrupted) {
+            return true;
+        } finally {
+            pausing = false;
+        }
+    }
+
+    static Duration pause(int failures) {
+        double seconds = Math.min(LONGEST_PAUSE.toSeconds(), FIRST_PAUSE.toSeconds() * Math.pow(2, failures));
+        double jitter = ThreadLocalRandom.current().nextDouble(1 - JITTER, 1 + JITTER);
+        return Duration.ofMillis((long) Math.min(LONGEST_PAUSE.toMillis(), seconds * jitter * 1000));
+    }
+
+    private Outcome stopped() {
+        LOG.info("stopped");
+        // A Job that is stopped, by an eviction say, is not done; were it to end well, nobody would run it again.
+        return new Outcome(
+                endless ? ExitCode.OK : ExitCode.RETRYABLE,
+                endless ? Termination.succeeded(mode.status().load()) : Termination.stopped());
+    }
+
+    private Outcome failed(List<Problem> problems, boolean retryable) {
+        for (var each : problems) {
+            LOG.error("{}: {}", each.reason(), each.sentence());
+        }
+        return new Outcome(
+                ExitCode.FATAL,
+                Termination.failed(problems, retryable, mode.status().load()));
+    }
+}

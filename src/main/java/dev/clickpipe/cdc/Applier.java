@@ -1,0 +1,212 @@
+package dev.clickpipe.cdc;
+
+import static dev.clickpipe.clickhouse.ClickHouseClient.identifier;
+
+import dev.clickpipe.cdc.Batch.Truncation;
+import dev.clickpipe.clickhouse.ClickHouseClient;
+import dev.clickpipe.clickhouse.Offsets;
+import dev.clickpipe.clickhouse.Offsets.Offset;
+import dev.clickpipe.codec.SystemColumns;
+import dev.clickpipe.codec.TypeMapping;
+import dev.clickpipe.postgres.Lsn;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+
+/**
+ * Brings batches to ClickHouse, one at a time, while the reading thread goes on. A batch is done when all its rows are confirmed
+ * and the offset is recorded. For one thread; the work is done on others.
+ */
+final class Applier implements AutoCloseable {
+    /** Tables of one batch inserted at the same time. */
+    private static final int PARALLEL_TABLES = 8;
+
+    private static final Duration PATIENCE_WHEN_ABANDONED = Duration.ofSeconds(5);
+
+    private final ClickHouseClient clickHouse;
+    private final Offsets offsets;
+    private final Offset start;
+    private final UnchangedValues unchanged;
+    private final Progress progress;
+    private final Map<String, String> settings;
+    private final ExecutorService inserts = Executors.newFixedThreadPool(
+            PARALLEL_TABLES, Thread.ofVirtual().name("insert-", 0).factory());
+
+    private Lsn recorded;
+    private Batch batch;
+    private FutureTask<Void> work;
+
+    /**
+     * @param start the offset recorded last
+     * @param comment by which ClickHouse's process list shows these inserts, {@code log_comment}
+     */
+    Applier(
+            ClickHouseClient clickHouse,
+            Offsets offsets,
+            Offset start,
+            String comment,
+            UnchangedValues unchanged,
+            Progress progress) {
+        this.clickHouse = clickHouse;
+        this.offsets = offsets;
+        this.start = start;
+        this.recorded = start.lsn();
+        this.unchanged = unchanged;
+        this.progress = progress;
+        this.settings = settings(comment);
+    }
+
+    private static Map<String, String> settings(String comment) {
+        var settings = new HashMap<>(TypeMapping.INSERT_SETTINGS);
+        settings.put("log_comment", comment);
+        // A row sent again is told by its version. By its hash it would be missed after a TRUNCATE in between.
+        settings.put("insert_deduplicate", "0");
+        // Histories rely on it that rows are stored in the order they are sent: one block if possible, and no threads.
+        settings.put("max_insert_block_size", "100000000");
+        settings.put("max_insert_threads", "1");
+        return Map.copyOf(settings);
+    }
+
+    /** Whether a batch is under way, or done and not taken. */
+    boolean busy() {
+        return work != null;
+    }
+
+    /** The batch under way; null when none is. */
+    Batch batch() {
+        return batch;
+    }
+
+    /** Starts to apply a batch; only when not {@link #busy}. */
+    void apply(Batch next) {
+        batch = next;
+        work = new FutureTask<>(() -> {
+            applyAll(next);
+            return null;
+        });
+        Thread.ofVirtual().name("apply").start(work);
+    }
+
+    /**
+     * Waits for the batch under way, but not for long.
+     *
+     * @return the batch when it is done; only once
+     * @throws dev.clickpipe.pipe.PipeException it failed, and any part of it may be stored
+     */
+    Optional<Batch> await(Duration patience) throws InterruptedException {
+        if (work == null) {
+            return Optional.empty();
+        }
+        try {
+            work.get(patience.toNanos(), TimeUnit.NANOSECONDS);
+        } catch (TimeoutException e) {
+            return Optional.empty();
+        } catch (ExecutionException e) {
+            throw unwrapped(e);
+        }
+        var done = batch;
+        batch = null;
+        work = null;
+        return Optional.of(done);
+    }
+
+    /** {@link #await} without waiting. */
+    Optional<Batch> poll() throws InterruptedException {
+        return work != null && work.isDone() ? await(Duration.ZERO) : Optional.empty();
+    }
+
+    private void applyAll(Batch next) throws InterruptedException {
+        long began = System.nanoTime();
+        insert(next);
+        next.truncations().forEach(this::truncate);
+        if (next.end().compareTo(recorded) > 0) {
+            // Before Postgres is told: the offset may be ahead of the slot, never behind it.
+            offsets.record(new Offset(start.slot(), start.systemIdentifier(), next.end()));
+            recorded = next.end();
+        }
+        if (!next.isEmpty()) {
+            progress.applied(next, Duration.ofNanos(System.nanoTime() - began));
+        }
+    }
+
+    private void insert(Batch next) throws InterruptedException {
+        var running = new ArrayList<Future<?>>();
+        for (var rows : next.tables()) {
+            if (rows.count() > 0) {
+                running.add(inserts.submit(() -> insert(rows)));
+            }
+        }
+        ExecutionException failed = null;
+        for (var one : running) {
+            try {
+                one.get();
+            } catch (ExecutionException e) {
+                failed = failed == null ? e : failed;
+            }
+        }
+        if (failed != null) {
+            throw unwrapped(failed);
+        }
+    }
+
+    private void insert(Rows rows) {
+        unchanged.fill(rows);
+        clickHouse.insert(new ClickHouseClient.Insert(
+                rows.target().name(), rows.target().insertColumns(), settings, rows::writeTo));
+    }
+
+    /**
+     * Removes the rows that were there before. Rows of later transactions may be there already when the stream is read again
+     * after a crash, or when the table was loaded after the TRUNCATE: they stay, for their versions are greater.
+     */
+    private void truncate(Truncation truncation) {
+        var table = identifier(truncation.target().name());
+        boolean later = !clickHouse
+                .query(
+                        "SELECT 1 FROM " + table + " WHERE " + SystemColumns.VERSION + " > {version:UInt128} LIMIT 1",
+                        Map.of("version", truncation.version().toString()))
+                .isEmpty();
+        clickHouse.execute(
+                later
+                        ? "ALTER TABLE " + table + " DELETE WHERE " + SystemColumns.VERSION + " < toUInt128('"
+                                + truncation.version() + "') SETTINGS mutations_sync = 2"
+                        : "TRUNCATE TABLE " + table + " SETTINGS max_table_size_to_drop = 0");
+    }
+
+    private static RuntimeException unwrapped(ExecutionException e) {
+        if (e.getCause() instanceof RuntimeException cause) {
+            return cause;
+        }
+        if (e.getCause() instanceof Error error) {
+            throw error;
+        }
+        return new IllegalStateException(e.getCause());
+    }
+
+    /** Abandons the batch under way, if there is one; what of it is stored will be sent again, or known to be there. */
+    @Override
+    public void close() {
+        if (work != null) {
+            work.cancel(true);
+        }
+        inserts.shutdownNow();
+        boolean interrupted = false;
+        try {
+            inserts.awaitTermination(PATIENCE_WHEN_ABANDONED.toSeconds(), TimeUnit.SECONDS);
+        } catch (InterruptedException e) {
+            interrupted = true;
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}

@@ -1,0 +1,133 @@
+package dev.clickpipe.cdc;
+
+import dev.clickpipe.cdc.Batch.Truncation;
+import dev.clickpipe.pipe.PipeException;
+import dev.clickpipe.pipe.Problem;
+import dev.clickpipe.postgres.PgOutputMessage;
+import dev.clickpipe.postgres.PgOutputMessage.Begin;
+import dev.clickpipe.postgres.PgOutputMessage.Change;
+import dev.clickpipe.postgres.PgOutputMessage.Commit;
+import dev.clickpipe.postgres.PgOutputMessage.Delete;
+import dev.clickpipe.postgres.PgOutputMessage.Insert;
+import dev.clickpipe.postgres.PgOutputMessage.Message;
+import dev.clickpipe.postgres.PgOutputMessage.Origin;
+import dev.clickpipe.postgres.PgOutputMessage.Relation;
+import dev.clickpipe.postgres.PgOutputMessage.Truncate;
+import dev.clickpipe.postgres.PgOutputMessage.Type;
+import dev.clickpipe.postgres.PgOutputMessage.Update;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Function;
+
+/** Turns the messages of one connection, in their order, into rows of batches. For one thread. */
+final class Changes {
+    private final Function<Relation, Optional<TableWriter>> tables;
+    private final Progress progress;
+    /** By relid; empty for tables that are published but not mapped. The server announces a table anew on every connection. */
+    private final Map<Long, Optional<TableWriter>> writers = new HashMap<>();
+
+    private Transaction transaction;
+
+    /** @param tables how to write a table in the shape it has; empty when it is not mapped */
+    Changes(Function<Relation, Optional<TableWriter>> tables, Progress progress) {
+        this.tables = tables;
+        this.progress = progress;
+    }
+
+    /** Takes the next message and adds what comes of it to the batch. */
+    void accept(PgOutputMessage message, Batch batch) {
+        switch (message) {
+            case Begin begin -> {
+                transaction = new Transaction(begin.finalLsn(), begin.committedAt());
+                batch.begin();
+            }
+            case Commit commit -> {
+                progress.committed(commit.committedAt());
+                transaction = null;
+            }
+            case Relation relation -> writers.put(relation.relid(), tables.apply(relation));
+            case Change change -> change(change, batch);
+            case Type type -> {} // known from the definitions
+            case Origin origin -> {} // a change is a change, wherever it was made first
+            case Message logical -> {} // our heartbeat, or another's business
+        }
+    }
+
+    private void change(Change change, Batch batch) {
+        switch (change) {
+            case Insert insert -> {
+                long ordinal = transaction.next();
+                var writer = writer(insert.relid());
+                if (wanted(writer, ordinal)) {
+                    write(writer, batch, rows -> writer.insert(rows, transaction, ordinal, insert.row()));
+                }
+            }
+            case Update update -> {
+                long oldOrdinal = update.old() == null ? 0 : transaction.next();
+                long ordinal = transaction.next();
+                var writer = writer(update.relid());
+                if (wanted(writer, ordinal)) {
+                    write(
+                            writer,
+                            batch,
+                            rows -> writer.update(rows, transaction, oldOrdinal, update.old(), ordinal, update.row()));
+                }
+            }
+            case Delete delete -> {
+                long ordinal = transaction.next();
+                var writer = writer(delete.relid());
+                if (wanted(writer, ordinal)) {
+                    write(writer, batch, rows -> writer.delete(rows, transaction, ordinal, delete.old()));
+                }
+            }
+            case Truncate truncate -> {
+                long ordinal = transaction.next();
+                for (long relid : truncate.relids()) {
+                    truncate(writer(relid), ordinal, batch);
+                }
+            }
+        }
+    }
+
+    private void truncate(TableWriter writer, long ordinal, Batch batch) {
+        if (!wanted(writer, ordinal)) {
+            return;
+        }
+        if (writer.target().appendOnly()) {
+            write(writer, batch, rows -> writer.truncate(rows, transaction, ordinal));
+        } else {
+            progress.changed(writer.target());
+            batch.truncate(
+                    new Truncation(writer.target(), new Version(transaction.commit(), ordinal)),
+                    transaction.committedAt());
+        }
+    }
+
+    private boolean wanted(TableWriter writer, long ordinal) {
+        return writer != null
+                && !(writer.target().appendOnly() && writer.target().has(new Version(transaction.commit(), ordinal)));
+    }
+
+    private void write(TableWriter writer, Batch batch, java.util.function.Consumer<Rows> change) {
+        var rows = batch.rows(writer.target());
+        int rowsBefore = rows.count();
+        int bytesBefore = rows.encoded().size();
+        change.accept(rows);
+        batch.grew(rows.count() - rowsBefore, rows.encoded().size() - bytesBefore, transaction.committedAt());
+        progress.changed(writer.target());
+    }
+
+    /** Null when the table is not mapped. */
+    private TableWriter writer(long relid) {
+        var writer = writers.get(relid);
+        if (writer == null) {
+            throw PipeException.fatal(new Problem(
+                    "UnknownReplicationMessage",
+                    "replication stream",
+                    "a change of table OID " + relid + " came before the table was announced",
+                    "Report this; nothing after it was read or acknowledged"));
+        }
+        return writer.orElse(null);
+    }
+}

@@ -1,0 +1,182 @@
+package dev.clickpipe.cdc;
+
+import dev.clickpipe.pipe.Pipe;
+import dev.clickpipe.pipe.Problem;
+import dev.clickpipe.pipe.WorkerStatus;
+import dev.clickpipe.postgres.Lsn;
+import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.Timer;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.atomic.LongAdder;
+
+/** Where change data capture is, for status and metrics. Thread-safe; outlives the runs that transient errors end. */
+final class Progress {
+    private final Pipe pipe;
+    private final MeterRegistry meters;
+    private final Clock clock;
+    private final LongAdder changes = new LongAdder();
+    private final Map<String, TableProgress> tables = new ConcurrentHashMap<>();
+    private final AtomicReference<WorkerStatus.State> state = new AtomicReference<>(WorkerStatus.State.Starting);
+    private final Timer batchTime;
+
+    private volatile List<Target> targets = List.of();
+    private volatile Source source = Source.UNKNOWN;
+    private volatile Lsn confirmed = Lsn.ZERO;
+    private volatile Instant pendingSince;
+    private volatile Instant lastCommitAt;
+
+    private record TableProgress(LongAdder changes, AtomicReference<Problem> problem) {
+        TableProgress() {
+            this(new LongAdder(), new AtomicReference<>());
+        }
+    }
+
+    /**
+     * What the source says of itself and the slot.
+     *
+     * @param current its write position
+     * @param retained WAL that the slot holds back, in bytes; null when unknown
+     */
+    record Source(Lsn current, Long retained) {
+        static final Source UNKNOWN = new Source(Lsn.ZERO, null);
+    }
+
+    Progress(Pipe pipe, MeterRegistry meters, Clock clock) {
+        this.pipe = pipe;
+        this.meters = meters;
+        this.clock = clock;
+        gauge(
+                "clickpipe.cdc.lag.bytes",
+                "WAL bytes between the confirmed and the source's current position",
+                this::lagBytes);
+        gauge("clickpipe.cdc.lag.seconds", "Age of the oldest commit read but not yet in ClickHouse", this::lagSeconds);
+        gauge(
+                "clickpipe.cdc.retained.wal.bytes",
+                "WAL bytes that the slot keeps the source from recycling",
+                () -> source.retained() == null ? Double.NaN : source.retained());
+        batchTime = Timer.builder("clickpipe.cdc.batch")
+                .description("Bringing a batch to ClickHouse")
+                .register(meters);
+    }
+
+    private void gauge(String name, String description, java.util.function.Supplier<Number> value) {
+        Gauge.builder(name, value).description(description).register(meters);
+    }
+
+    /** A run begins. */
+    void started(List<Target> with, Lsn from) {
+        targets = with;
+        confirmed = from;
+        state.set(WorkerStatus.State.Working);
+    }
+
+    void stopping() {
+        state.set(WorkerStatus.State.Stopping);
+    }
+
+    void source(Source seen) {
+        source = seen;
+    }
+
+    /** A change of a mapped table was read. */
+    void changed(Target target) {
+        changes.increment();
+        table(target).changes().increment();
+    }
+
+    /** A commit was read, of whatever tables. */
+    void committed(Instant at) {
+        lastCommitAt = at;
+    }
+
+    void problem(Target target, Problem problem) {
+        table(target).problem().set(problem);
+    }
+
+    /**
+     * @param lsn all commits before this are in ClickHouse, and Postgres was told
+     * @param oldestPending when the oldest commit that was read but is not in ClickHouse was made; null when there is none
+     */
+    void confirmed(Lsn lsn, Instant oldestPending) {
+        confirmed = lsn;
+        pendingSince = oldestPending;
+    }
+
+    void pending(Instant oldestPending) {
+        pendingSince = oldestPending;
+    }
+
+    Lsn confirmed() {
+        return confirmed;
+    }
+
+    /** Whether something was read that is not in ClickHouse yet. */
+    boolean isPending() {
+        return pendingSince != null;
+    }
+
+    void applied(Batch batch, Duration took) {
+        batchTime.record(took);
+        meters.counter("clickpipe.cdc.rows").increment(batch.rows());
+        meters.counter("clickpipe.cdc.bytes").increment(batch.bytes());
+    }
+
+    /** Values that Postgres had left out were found there, or nowhere. */
+    void unchanged(String where, long values) {
+        if (values > 0) {
+            meters.counter("clickpipe.cdc.unchanged.values", "found", where).increment(values);
+        }
+    }
+
+    private long lagBytes() {
+        return source.current().since(confirmed);
+    }
+
+    private long lagSeconds() {
+        var since = pendingSince;
+        return since == null
+                ? 0
+                : Math.max(0, Duration.between(since, clock.instant()).toSeconds());
+    }
+
+    private TableProgress table(Target target) {
+        return tables.computeIfAbsent(target.name(), name -> new TableProgress());
+    }
+
+    WorkerStatus status() {
+        return new WorkerStatus(
+                "cdc",
+                state.get(),
+                null,
+                null,
+                new WorkerStatus.Replication(
+                        pipe.slot(),
+                        pipe.publication(),
+                        confirmed.equals(Lsn.ZERO) ? null : confirmed.toString(),
+                        source.current().equals(Lsn.ZERO)
+                                ? null
+                                : source.current().toString(),
+                        lagBytes(),
+                        lagSeconds(),
+                        source.retained(),
+                        lastCommitAt,
+                        changes.sum()),
+                targets.stream()
+                        .map(target -> new WorkerStatus.Table(
+                                target.source(),
+                                target.name(),
+                                0,
+                                0,
+                                table(target).changes().sum(),
+                                true,
+                                table(target).problem().get()))
+                        .toList());
+    }
+}

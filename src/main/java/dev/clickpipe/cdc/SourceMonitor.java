@@ -1,0 +1,103 @@
+package dev.clickpipe.cdc;
+
+import dev.clickpipe.pipe.Pipe;
+import dev.clickpipe.pipe.PipeException;
+import dev.clickpipe.pipe.Stop;
+import dev.clickpipe.postgres.Lsn;
+import dev.clickpipe.postgres.PostgresClient;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.time.Duration;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Asks the source every few seconds where it is and what the slot holds back, on a connection of its own, also while the stream
+ * is down; and moves the slot on when nothing else does. For one thread.
+ */
+final class SourceMonitor {
+    private static final Logger LOG = LoggerFactory.getLogger(SourceMonitor.class);
+    private static final Duration INTERVAL = Duration.ofSeconds(5);
+
+    private final Pipe pipe;
+    private final PostgresClient postgres;
+    private final Progress progress;
+    private final Heartbeat heartbeat = new Heartbeat();
+
+    private Connection connection;
+
+    SourceMonitor(Pipe pipe, PostgresClient postgres, Progress progress) {
+        this.pipe = pipe;
+        this.postgres = postgres;
+        this.progress = progress;
+    }
+
+    /** Looks again and again, until stopped. */
+    void run(Stop stop) {
+        try {
+            do {
+                look();
+            } while (!stop.await(INTERVAL));
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        } finally {
+            disconnect();
+        }
+    }
+
+    private void look() {
+        try {
+            if (connection == null) {
+                connection = postgres.connect("monitor");
+            }
+            ask();
+        } catch (PipeException | SQLException e) {
+            // The stream has the same trouble, and says so.
+            LOG.debug("the source can't be asked", e);
+            disconnect();
+        }
+    }
+
+    private void ask() throws SQLException {
+        try (var query = connection.prepareStatement("""
+                SELECT pg_is_in_recovery(), here.lsn, here.lsn - slot.restart_lsn
+                FROM (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+                             ELSE pg_current_wal_lsn() END AS lsn) here
+                LEFT JOIN pg_replication_slots slot ON slot.slot_name = ?
+                """)) {
+            query.setString(1, pipe.slot());
+            try (var row = query.executeQuery()) {
+                row.next();
+                boolean inRecovery = row.getBoolean(1);
+                var current = Lsn.parse(row.getString(2));
+                var retained = row.getBigDecimal(3);
+                progress.source(
+                        new Progress.Source(current, retained == null ? null : Math.max(0, retained.longValue())));
+                if (!inRecovery
+                        && heartbeat.due(System.nanoTime(), current, progress.confirmed(), progress.isPending())) {
+                    beat();
+                }
+            }
+        }
+    }
+
+    private void beat() throws SQLException {
+        LOG.info("nothing moved slot {} on: writing a heartbeat", pipe.slot());
+        try (var statement = connection.createStatement()) {
+            statement
+                    .executeQuery("SELECT pg_logical_emit_message(true, 'clickpipe', '')")
+                    .close();
+        }
+    }
+
+    private void disconnect() {
+        if (connection != null) {
+            try {
+                connection.close();
+            } catch (SQLException e) {
+                LOG.debug("closing a broken connection", e);
+            }
+            connection = null;
+        }
+    }
+}

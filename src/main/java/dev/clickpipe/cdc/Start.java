@@ -1,0 +1,165 @@
+package dev.clickpipe.cdc;
+
+import dev.clickpipe.clickhouse.Offsets;
+import dev.clickpipe.clickhouse.Offsets.Offset;
+import dev.clickpipe.pipe.Pipe;
+import dev.clickpipe.pipe.PipeException;
+import dev.clickpipe.pipe.Problem;
+import dev.clickpipe.postgres.Lsn;
+import dev.clickpipe.postgres.PostgresClient;
+import dev.clickpipe.postgres.PostgresErrors;
+import dev.clickpipe.postgres.Publications;
+import dev.clickpipe.postgres.Slots;
+import dev.clickpipe.postgres.Slots.Slot;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * Where the stream is taken up, once it is sure that it goes on where it ended: on the same database, and with nothing skipped.
+ *
+ * @param offset all commits before its LSN are in ClickHouse
+ * @param publications those to read
+ */
+record Start(Offset offset, List<String> publications) {
+    private static final String LOAD_ANEW =
+            "Delete the pipe, drop the target tables, and create the pipe again, so that it loads anew";
+
+    /**
+     * Checks, before anything is read, and records the first offset.
+     *
+     * @throws PipeException fatal with all that is wrong, or retryable
+     */
+    static Start find(Pipe pipe, PostgresClient postgres, Offsets offsets) {
+        var systemIdentifier = systemIdentifier(postgres);
+        offsets.create();
+        var recorded = offsets.read();
+        try (var connection = postgres.connect("stream checks")) {
+            var problems = new ArrayList<Problem>();
+            var slot = Slots.find(connection, pipe.slot());
+            recorded.ifPresent(offset -> checkSource(offset, systemIdentifier, connection, postgres, problems));
+            if (problems.isEmpty()) {
+                checkSlot(pipe, slot, recorded, problems);
+            }
+            var publications = publications(pipe, connection, problems);
+            if (!problems.isEmpty()) {
+                throw PipeException.fatal(problems);
+            }
+            var offset = recorded.orElseGet(() -> {
+                var first = new Offset(
+                        pipe.slot(), systemIdentifier, slot.orElseThrow().confirmed());
+                offsets.record(first);
+                return first;
+            });
+            return new Start(new Offset(pipe.slot(), systemIdentifier, offset.lsn()), publications);
+        } catch (SQLException e) {
+            throw PostgresErrors.of(e, postgres.object());
+        }
+    }
+
+    /** The identity that initdb gave the source (PostgreSQL documentation, 54.4, IDENTIFY_SYSTEM). */
+    private static String systemIdentifier(PostgresClient postgres) {
+        try (var connection = postgres.connectReplication("identifies the source");
+                var statement = connection.createStatement();
+                var row = statement.executeQuery("IDENTIFY_SYSTEM")) {
+            row.next();
+            return row.getString("systemid");
+        } catch (SQLException e) {
+            throw PostgresErrors.of(e, postgres.object());
+        }
+    }
+
+    private static void checkSource(
+            Offset recorded,
+            String systemIdentifier,
+            Connection connection,
+            PostgresClient postgres,
+            List<Problem> problems) {
+        if (!recorded.systemIdentifier().equals(systemIdentifier)) {
+            problems.add(new Problem(
+                    "SourceReplaced",
+                    postgres.object(),
+                    "this is another database cluster (system identifier " + systemIdentifier
+                            + ") than the one that was replicated so far (" + recorded.systemIdentifier() + ")",
+                    "Point the pipe to the former one. If this one takes its place: " + LOAD_ANEW));
+            return;
+        }
+        try (var statement = connection.createStatement();
+                var row = statement.executeQuery(
+                        "SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_insert_lsn() END")) {
+            row.next();
+            var current = row.getString(1);
+            if (current != null && Lsn.parse(current).compareTo(recorded.lsn()) < 0) {
+                problems.add(new Problem(
+                        "SourceWentBack",
+                        postgres.object(),
+                        "its WAL ends at " + current + ", before the position that was replicated already, "
+                                + recorded.lsn() + ": it was restored to an earlier state, or a standby without all"
+                                + " changes took over",
+                        LOAD_ANEW));
+            }
+        } catch (SQLException e) {
+            throw PostgresErrors.of(e, postgres.object());
+        }
+    }
+
+    private static void checkSlot(Pipe pipe, Optional<Slot> found, Optional<Offset> recorded, List<Problem> problems) {
+        var object = "replication slot " + pipe.slot();
+        var database = pipe.spec().source().postgres().database();
+        if (found.isEmpty()) {
+            problems.add(new Problem(
+                    "SlotMissing",
+                    object,
+                    "it does not exist: whoever dropped it, the changes since then are not kept",
+                    LOAD_ANEW));
+            return;
+        }
+        var slot = found.get();
+        if (!"pgoutput".equals(slot.plugin()) || !database.equals(slot.database())) {
+            problems.add(new Problem(
+                    "SlotUnsuitable",
+                    object,
+                    slot.plugin() == null
+                            ? "it is a physical slot"
+                            : "it has the plugin " + slot.plugin() + " and belongs to database " + slot.database(),
+                    "Name a slot with the plugin pgoutput in database " + database));
+        } else if (slot.lost() || slot.confirmed() == null) {
+            problems.add(new Problem(
+                    "SlotInvalidated",
+                    object,
+                    "wal_status is " + slot.walStatus() + ": WAL that was still to be read is gone",
+                    LOAD_ANEW + ", and raise max_slot_wal_keep_size on the source"));
+        } else if (recorded.isPresent()
+                && slot.confirmed().compareTo(recorded.get().lsn()) > 0) {
+            problems.add(new Problem(
+                    "SlotAdvanced",
+                    object,
+                    "it stands at " + slot.confirmed() + ", but only the commits before "
+                            + recorded.get().lsn()
+                            + " are in ClickHouse: it was advanced, or dropped and created again, by someone else",
+                    LOAD_ANEW));
+        }
+    }
+
+    private static List<String> publications(Pipe pipe, Connection connection, List<Problem> problems)
+            throws SQLException {
+        var publications = new ArrayList<String>();
+        if (Publications.find(connection, pipe.publication()).isPresent()) {
+            publications.add(pipe.publication());
+        }
+        if (pipe.settings().ownsPublication()
+                && Publications.find(connection, pipe.insertOnlyPublication()).isPresent()) {
+            publications.add(pipe.insertOnlyPublication());
+        }
+        if (publications.isEmpty()) {
+            problems.add(new Problem(
+                    "PublicationMissing",
+                    "publication " + pipe.publication(),
+                    "it does not exist: changes made since it was dropped were not published",
+                    LOAD_ANEW));
+        }
+        return publications;
+    }
+}

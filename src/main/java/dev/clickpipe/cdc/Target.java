@@ -1,0 +1,66 @@
+package dev.clickpipe.cdc;
+
+import dev.clickpipe.clickhouse.TableDefinition;
+import dev.clickpipe.codec.SystemColumns;
+import dev.clickpipe.postgres.Lsn;
+import java.util.List;
+import java.util.stream.Stream;
+
+/**
+ * A target table as this run writes it.
+ *
+ * @param boundary append-only targets: commits before this are in the initial load; {@link Lsn#ZERO} otherwise
+ * @param stored append-only targets: the greatest version stored when this run began; changes up to it are not written again,
+ *     because rows go in by one writer in the order of their versions. Null where nothing is stored or the target keeps the
+ *     latest version by itself
+ */
+record Target(TableDefinition definition, Lsn boundary, Version stored) {
+    private static final List<String> CURRENT = List.of(SystemColumns.VERSION, SystemColumns.IS_DELETED);
+    private static final List<String> HISTORY = List.of(
+            SystemColumns.VERSION, SystemColumns.IS_DELETED, SystemColumns.OPERATION, SystemColumns.COMMITTED_AT);
+
+    String name() {
+        return definition.target();
+    }
+
+    /** The source table, for people. */
+    String source() {
+        return definition.sourceSchema() + "." + definition.sourceTable();
+    }
+
+    /** Every change is a row of its own. */
+    boolean appendOnly() {
+        return definition.engine().appendOnly();
+    }
+
+    List<String> systemColumns() {
+        return appendOnly() ? HISTORY : CURRENT;
+    }
+
+    /** The columns of an insert: system columns, then the replicated ones in the order of the definition. */
+    List<String> insertColumns() {
+        return Stream.concat(
+                        systemColumns().stream(), definition.columns().stream().map(TableDefinition.Column::name))
+                .toList();
+    }
+
+    /** The place of a column in the definition; -1 when it is not replicated. */
+    int column(String name) {
+        for (int i = 0; i < definition.columns().size(); i++) {
+            if (definition.columns().get(i).name().equals(name)) {
+                return i;
+            }
+        }
+        return -1;
+    }
+
+    /** Whether a change of this version is there already. */
+    boolean has(Version version) {
+        return version.commit().compareTo(boundary) < 0 || stored != null && version.compareTo(stored) <= 0;
+    }
+
+    @Override
+    public String toString() {
+        return source() + " → " + name();
+    }
+}

@@ -1,0 +1,42 @@
+package dev.clickpipe.cdc;
+
+import dev.clickpipe.postgres.Lsn;
+import java.time.Instant;
+import java.time.ZoneOffset;
+import java.time.format.DateTimeFormatter;
+
+/** The transaction that is being read. For one thread. */
+final class Transaction {
+    private static final DateTimeFormatter TIMESTAMP =
+            DateTimeFormatter.ofPattern("uuuu-MM-dd HH:mm:ss.SSSSSS").withZone(ZoneOffset.UTC);
+
+    private final Lsn commit;
+    private final Instant committedAt;
+    private final String committedAtText;
+    private long rowsSeen;
+
+    /** @param commit where its commit record starts */
+    Transaction(Lsn commit, Instant committedAt) {
+        this.commit = commit;
+        this.committedAt = committedAt;
+        this.committedAtText = TIMESTAMP.format(committedAt);
+    }
+
+    Lsn commit() {
+        return commit;
+    }
+
+    Instant committedAt() {
+        return committedAt;
+    }
+
+    /** The commit time as ClickHouse reads it. */
+    String committedAtText() {
+        return committedAtText;
+    }
+
+    /** Counts one more row that pgoutput sent, mapped or not; its ordinal. */
+    long next() {
+        return ++rowsSeen;
+    }
+}

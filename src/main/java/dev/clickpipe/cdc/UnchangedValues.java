@@ -1,0 +1,180 @@
+package dev.clickpipe.cdc;
+
+import dev.clickpipe.cdc.Rows.Hole;
+import dev.clickpipe.cdc.Rows.Value;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+
+/**
+ * Finds the values that Postgres left out: a TOASTed value that an UPDATE did not change is not sent unless the table has
+ * REPLICA IDENTITY FULL (PostgreSQL documentation, 54.9, "TupleData").
+ *
+ * <p>Asked in this order, under the key that the row had before the change: earlier rows of the same batch; the target, which
+ * holds all earlier batches; the source. The source's value may be newer than the change: then a later change is on its way
+ * that carries the same value, and wins. A row that is in none of them was deleted, or got another key, by a later change; what
+ * this change leaves behind is overwritten by that one, so NULL serves.
+ */
+final class UnchangedValues {
+    private final Lookup targets;
+    private final Lookup sources;
+    private final Progress progress;
+
+    /** A place where rows are looked up by key. */
+    interface Lookup {
+        /**
+         * Fills in the values that are there.
+         *
+         * @param keys distinct
+         * @param columns places in the definition
+         */
+        void find(Target target, List<RowKey> keys, List<Integer> columns, Found found);
+    }
+
+    /** Takes a value as a TabSeparated field. */
+    interface Found {
+        void value(RowKey key, int column, byte[] field);
+    }
+
+    UnchangedValues(Lookup targets, Lookup sources, Progress progress) {
+        this.targets = targets;
+        this.sources = sources;
+        this.progress = progress;
+    }
+
+    /** Fills all holes of these rows. Earlier batches must have been confirmed. */
+    void fill(Rows rows) {
+        if (rows.holes().isEmpty()) {
+            return;
+        }
+        var sought = new HashMap<Sought, Value>();
+        fillFromBatch(rows, sought);
+        progress.unchanged(
+                "batch",
+                rows.holes().stream().filter(hole -> hole.value().found()).count());
+        progress.unchanged("target", find(targets, rows.target(), sought));
+        progress.unchanged("source", find(sources, rows.target(), sought));
+        progress.unchanged(
+                "gone", sought.values().stream().filter(value -> !value.found()).count());
+    }
+
+    private record Sought(RowKey key, int column) {}
+
+    private static long find(Lookup lookup, Target target, Map<Sought, Value> sought) {
+        var missing = sought.entrySet().stream()
+                .filter(entry -> !entry.getValue().found())
+                .map(Map.Entry::getKey)
+                .toList();
+        if (missing.isEmpty()) {
+            return 0;
+        }
+        var keys = missing.stream().map(Sought::key).distinct().toList();
+        var columns = missing.stream().map(Sought::column).distinct().sorted().toList();
+        lookup.find(target, keys, columns, (key, column, field) -> {
+            var value = sought.get(new Sought(key, column));
+            if (value != null) {
+                value.found(field);
+            }
+        });
+        return missing.stream().filter(one -> sought.get(one).found()).count();
+    }
+
+    /** Fills the holes whose row was written in this batch before; the others get a value that is sought elsewhere. */
+    private static void fillFromBatch(Rows rows, Map<Sought, Value> sought) {
+        var encoded = rows.encoded().view();
+        var wanted = rows.holes().stream().map(hole -> hole.key().encoded()).collect(Collectors.toSet());
+        var latest = new HashMap<ByteBuffer, Row>();
+        var target = rows.target();
+        int system = target.systemColumns().size();
+        int width = system + target.definition().columns().size();
+        var key = target.definition().keyColumns().stream()
+                .mapToInt(name -> system + target.column(name))
+                .toArray();
+        int nextHole = 0;
+        int at = 0;
+        while (at < encoded.limit()) {
+            var ends = new int[width];
+            int start = at;
+            at = fields(encoded, at, ends);
+            var holes = new ArrayList<Hole>();
+            while (nextHole < rows.holes().size() && rows.holes().get(nextHole).position() < at) {
+                holes.add(rows.holes().get(nextHole++));
+            }
+            for (var hole : holes) {
+                var before = latest.get(hole.key().encoded());
+                hole.fill(
+                        before == null
+                                ? sought.computeIfAbsent(new Sought(hole.key(), hole.column()), none -> new Value())
+                                : before.value(encoded, system, hole.column()));
+            }
+            var row = new Row(start, ends, holes);
+            var own = row.key(encoded, key);
+            if (wanted.contains(own)) {
+                latest.put(own, row);
+            }
+        }
+    }
+
+    /** Finds where the fields of the row that begins at {@code at} end; returns where the next row begins. */
+    private static int fields(ByteBuffer encoded, int at, int[] ends) {
+        for (int field = 0; ; at++) {
+            byte b = encoded.get(at);
+            if (b == '\t') {
+                ends[field++] = at;
+            } else if (b == '\n') {
+                ends[field] = at;
+                return at + 1;
+            }
+        }
+    }
+
+    /**
+     * A row in the encoded bytes.
+     *
+     * @param ends where each field ends, exclusive
+     * @param holes those of this row
+     */
+    private record Row(int start, int[] ends, List<Hole> holes) {
+
+        Value value(ByteBuffer encoded, int system, int column) {
+            for (var hole : holes) {
+                if (hole.column() == column) {
+                    return hole.value();
+                }
+            }
+            var value = new Value();
+            var field = field(encoded, system + column);
+            var bytes = new byte[field.remaining()];
+            field.get(bytes);
+            value.found(bytes);
+            return value;
+        }
+
+        /** The fields of the key with tabs between them; a copy unless it is one field. */
+        ByteBuffer key(ByteBuffer encoded, int[] fields) {
+            if (fields.length == 1) {
+                return field(encoded, fields[0]);
+            }
+            int size = fields.length - 1;
+            for (int field : fields) {
+                size += field(encoded, field).remaining();
+            }
+            var key = ByteBuffer.allocate(size);
+            for (int i = 0; i < fields.length; i++) {
+                if (i > 0) {
+                    key.put((byte) '\t');
+                }
+                key.put(field(encoded, fields[i]));
+            }
+            return key.flip();
+        }
+
+        private ByteBuffer field(ByteBuffer encoded, int field) {
+            int from = field == 0 ? start : ends[field - 1] + 1;
+            return encoded.slice(from, ends[field] - from);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+package dev.clickpipe.clickhouse;
+
+import dev.clickpipe.codec.TsvBuffer;
+import dev.clickpipe.codec.TypeMapping;
+import dev.clickpipe.pipe.Pipe;
+import dev.clickpipe.postgres.Chunk;
+import dev.clickpipe.postgres.Lsn;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * What of the initial load is planned and done, in the table {@code _clickpipe_chunks} that all pipes of a database share. It
+ * lives beside the rows it speaks of, so that it is backed up and restored with them. Thread-safe.
+ */
+public final class ChunkLedger {
+    public static final String TABLE = "_clickpipe_chunks";
+
+    private static final List<String> PLANNED = List.of(
+            "pipe",
+            "target",
+            "generation",
+            "chunk",
+            "chunks",
+            "relid",
+            "filenode",
+            "first_block",
+            "end_block",
+            "bytes");
+
+    private final ClickHouseClient clickHouse;
+    private final Pipe pipe;
+
+    /**
+     * The chunks of one table.
+     *
+     * @param generation counts the table's plans from 1: a table that starts over gets a new one, and the marks of the former
+     *     no longer count
+     * @param entries in the order of the plan
+     */
+    public record Plan(String target, long generation, List<Entry> entries) {
+        public Plan {
+            entries = List.copyOf(entries);
+        }
+
+        public boolean loaded() {
+            return entries.stream().allMatch(Entry::loaded);
+        }
+    }
+
+    /** @param rows how many were inserted; 0 while not loaded */
+    public record Entry(int number, Chunk chunk, boolean loaded, long rows) {}
+
+    public ChunkLedger(ClickHouseClient clickHouse, Pipe pipe) {
+        this.clickHouse = clickHouse;
+        this.pipe = pipe;
+    }
+
+    /** Creates the table where it is absent. */
+    public void create() {
+        clickHouse.execute("""
+                CREATE TABLE IF NOT EXISTS %s (
+                    pipe String COMMENT 'uid of the ClickPipe',
+                    target String,
+                    generation UInt32 COMMENT 'plan of the table; only the last one counts',
+                    chunk UInt32,
+                    chunks UInt32 COMMENT 'in this plan',
+                    relid UInt32 COMMENT 'source table or partition',
+                    filenode UInt32 COMMENT 'its file when it was planned; another one means that its rows moved',
+                    first_block Int64,
+                    end_block Int64 COMMENT '-1: to the end',
+                    bytes UInt64 COMMENT 'in the source, estimated',
+                    loaded Bool DEFAULT false,
+                    lsn String DEFAULT '' COMMENT 'boundary of the session that read it',
+                    rows UInt64 DEFAULT 0,
+                    written_at DateTime64(3, 'UTC') DEFAULT now64(3)
+                ) ENGINE = %s ORDER BY (pipe, target, generation, chunk)
+                """.formatted(TABLE, clickHouse.engine("ReplacingMergeTree(loaded)")));
+    }
+
+    /** The last complete plan of each target of this pipe that has one. */
+    public Map<String, Plan> plans() {
+        var plans = new HashMap<String, Plan>();
+        if (!clickHouse.exists(TABLE)) {
+            return plans;
+        }
+        // Numbers as text: the client's Java types for them differ by width.
+        var rows = clickHouse.query("""
+                SELECT target, toString(generation) AS generation, toString(chunk) AS chunk, toString(chunks) AS chunks,
+                       toString(relid) AS relid, toString(filenode) AS filenode, toString(first_block) AS first_block,
+                       toString(end_block) AS end_block, toString(bytes) AS bytes, toString(loaded) AS loaded, toString(rows) AS rows
+                FROM %1$s FINAL
+                WHERE pipe = {pipe:String} AND (target, generation) IN (
+                    SELECT target, max(generation) FROM %1$s WHERE pipe = {pipe:String} GROUP BY target)
+                """.formatted(TABLE), Map.of("pipe", pipe.uid()));
+        var entries = new HashMap<String, List<Entry>>();
+        for (var row : rows) {
+            entries.computeIfAbsent((String) row.get("target"), target -> new ArrayList<>())
+                    .add(entry(row));
+        }
+        for (var row : rows) {
+            var target = (String) row.get("target");
+            var ofTarget = entries.get(target);
+            if (!plans.containsKey(target) && ofTarget.size() == number(row, "chunks")) {
+                ofTarget.sort(Comparator.comparingInt(Entry::number));
+                plans.put(target, new Plan(target, number(row, "generation"), ofTarget));
+            }
+        }
+        return plans;
+    }
+
+    /** Records the plan of a table that starts; it is the table's last when this returns. */
+    public Plan plan(String target, List<Chunk> chunks) {
+        var generation = number(
+                        clickHouse
+                                .query(
+                                        "SELECT toString(max(generation)) AS generation FROM " + TABLE
+                                                + " WHERE pipe = {pipe:String} AND target = {target:String}",
+                                        Map.of("pipe", pipe.uid(), "target", target))
+                                .getFirst(),
+                        "generation")
+                + 1;
+        var entries = new ArrayList<Entry>();
+        for (int i = 0; i < chunks.size(); i++) {
+            entries.add(new Entry(i, chunks.get(i), false, 0));
+        }
+        var plan = new Plan(target, generation, entries);
+        var rows = new TsvBuffer();
+        for (var entry : entries) {
+            key(plan, entry, rows);
+            rows.newline();
+        }
+        clickHouse.insert(new ClickHouseClient.Insert(TABLE, PLANNED, TypeMapping.INSERT_SETTINGS, rows::writeTo));
+        return plan;
+    }
+
+    /**
+     * Marks a chunk as loaded, after ClickHouse confirmed its rows.
+     *
+     * @param boundary of the session that read it
+     */
+    public void loaded(Plan plan, Entry entry, Lsn boundary, long rows) {
+        var row = new TsvBuffer();
+        key(plan, entry, row);
+        row.ascii("\ttrue\t" + boundary + "\t" + rows);
+        row.newline();
+        var columns = new ArrayList<>(PLANNED);
+        columns.addAll(List.of("loaded", "lsn", "rows"));
+        clickHouse.insert(new ClickHouseClient.Insert(TABLE, columns, TypeMapping.INSERT_SETTINGS, row::writeTo));
+    }
+
+    /** Removes this pipe's plans. */
+    public void forget() {
+        clickHouse.forget(TABLE, pipe);
+    }
+
+    private void key(Plan plan, Entry entry, TsvBuffer out) {
+        var chunk = entry.chunk();
+        out.escaped(pipe.uid());
+        out.tab();
+        out.escaped(plan.target());
+        for (long number : new long[] {
+            plan.generation(),
+            entry.number(),
+            plan.entries().size(),
+            chunk.relid(),
+            chunk.filenode(),
+            chunk.firstBlock(),
+            chunk.endBlock(),
+            chunk.bytes()
+        }) {
+            out.tab();
+            out.ascii(Long.toString(number));
+        }
+    }
+
+    private static Entry entry(Map<String, Object> row) {
+        var chunk = new Chunk(
+                number(row, "relid"),
+                number(row, "filenode"),
+                number(row, "first_block"),
+                number(row, "end_block"),
+                number(row, "bytes"));
+        return new Entry((int) number(row, "chunk"), chunk, "true".equals(row.get("loaded")), number(row, "rows"));
+    }
+
+    private static long number(Map<String, Object> row, String column) {
+        return Long.parseLong((String) row.get(column));
+    }
+}

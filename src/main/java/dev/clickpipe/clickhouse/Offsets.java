@@ -1,0 +1,85 @@
+package dev.clickpipe.clickhouse;
+
+import static dev.clickpipe.clickhouse.ClickHouseClient.literal;
+
+import dev.clickpipe.pipe.Pipe;
+import dev.clickpipe.postgres.Lsn;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * How far the change stream has come, in the table {@code _clickpipe_offsets} that all pipes of a database share. The offset
+ * is recorded after the rows are stored and before Postgres is told, so that it is never behind the slot: a slot ahead of it was
+ * moved or made again by someone else, and what it skipped is missing. Thread-safe; one worker at a time records.
+ */
+public final class Offsets {
+    public static final String TABLE = "_clickpipe_offsets";
+
+    private final ClickHouseClient clickHouse;
+    private final Pipe pipe;
+
+    /**
+     * @param slot the replication slot it was read from
+     * @param systemIdentifier the source's identity (PostgreSQL documentation, 54.4, IDENTIFY_SYSTEM)
+     * @param lsn all commits before this are in ClickHouse
+     */
+    public record Offset(String slot, String systemIdentifier, Lsn lsn) {}
+
+    public Offsets(ClickHouseClient clickHouse, Pipe pipe) {
+        this.clickHouse = clickHouse;
+        this.pipe = pipe;
+    }
+
+    /** Creates the table where it is absent. */
+    public void create() {
+        clickHouse.execute("""
+                CREATE TABLE IF NOT EXISTS %s (
+                    pipe String COMMENT 'uid of the ClickPipe',
+                    pipe_name String,
+                    slot String,
+                    system_identifier String,
+                    lsn String COMMENT 'all commits before this are in ClickHouse',
+                    recorded_at DateTime64(3, 'UTC') DEFAULT now64(3),
+                    position UInt64 COMMENT 'lsn as a number'
+                ) ENGINE = %s ORDER BY pipe
+                """.formatted(TABLE, clickHouse.engine("ReplacingMergeTree(position)")));
+    }
+
+    /** What was recorded last; empty when nothing is, also when there is no such table yet. */
+    public Optional<Offset> read() {
+        if (!clickHouse.exists(TABLE)) {
+            return Optional.empty();
+        }
+        return clickHouse
+                .query(
+                        "SELECT slot, system_identifier, lsn FROM " + TABLE + " FINAL WHERE pipe = {pipe:String}",
+                        Map.of("pipe", pipe.uid()))
+                .stream()
+                .map(row ->
+                        new Offset((String) row.get("slot"), (String) row.get("system_identifier"), Lsn.parse((String)
+                                row.get("lsn"))))
+                .findFirst();
+    }
+
+    /**
+     * Records an offset; it is there for every later {@link #read} when this returns, unless a greater one is recorded already.
+     * To go back, {@link #forget} first.
+     */
+    public void record(Offset offset) {
+        clickHouse.execute(
+                "INSERT INTO %s (pipe, pipe_name, slot, system_identifier, lsn, position) VALUES (%s, %s, %s, %s, %s, %s)"
+                        .formatted(
+                                TABLE,
+                                literal(pipe.uid()),
+                                literal(pipe.toString()),
+                                literal(offset.slot()),
+                                literal(offset.systemIdentifier()),
+                                literal(offset.lsn().toString()),
+                                Long.toUnsignedString(offset.lsn().value())));
+    }
+
+    /** Removes this pipe's offset. */
+    public void forget() {
+        clickHouse.forget(TABLE, pipe);
+    }
+}

@@ -1,0 +1,142 @@
+package dev.clickpipe.postgres;
+
+import dev.clickpipe.pipe.PipeException;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.util.List;
+import java.util.stream.Collectors;
+import org.postgresql.PGConnection;
+import org.postgresql.copy.CopyOut;
+
+/**
+ * Reads chunks through a snapshot, each in a transaction of its own, so that a table is locked against DDL for no longer than
+ * one chunk takes. For one thread; of no use after an exception.
+ */
+public final class ChunkReader implements AutoCloseable {
+    private final Connection connection;
+    private final String snapshot;
+
+    ChunkReader(Connection connection, String snapshot) {
+        this.connection = connection;
+        this.snapshot = snapshot;
+    }
+
+    /** How it went. */
+    public enum Outcome {
+        READ,
+        /** The partition does not exist any more, nor do its rows. */
+        DROPPED,
+        /**
+         * The table's rows have moved to another file (TRUNCATE, VACUUM FULL, CLUSTER, ALTER TABLE) since the chunk was planned
+         * or since the snapshot was taken. Nothing was read: blocks are others now, and some of these commands are not MVCC-safe
+         * (PostgreSQL documentation, 13.6 "Caveats").
+         */
+        REWRITTEN
+    }
+
+    /** Takes rows of COPY in text format, each with its line feed. */
+    @FunctionalInterface
+    public interface Rows {
+        /**
+         * @return the next row; null after the last
+         * @throws PipeException classified
+         */
+        byte[] next();
+    }
+
+    /** What is done with the rows while they are read. */
+    @FunctionalInterface
+    public interface Consumer {
+        void accept(Rows rows);
+    }
+
+    private record Found(String name, char kind, long filenode, long filenodeInSnapshot) {}
+
+    /**
+     * Reads a chunk's rows in the order of the heap.
+     *
+     * @param table the mapped table, for messages
+     * @param columns unquoted names
+     * @param consumer called once, if there is anything to read; what it throws passes through
+     * @throws PipeException classified
+     */
+    public Outcome read(Chunk chunk, String table, List<String> columns, Consumer consumer) {
+        try {
+            SnapshotSession.begin(connection, "'" + snapshot + "'");
+            var found = find(chunk);
+            if (found == null) {
+                return end(Outcome.DROPPED);
+            }
+            if (found.kind == 'r') {
+                execute("LOCK TABLE ONLY " + found.name + " IN ACCESS SHARE MODE");
+                found = find(chunk); // now nobody can rewrite it
+                if (found.filenode != chunk.filenode() || found.filenode != found.filenodeInSnapshot) {
+                    return end(Outcome.REWRITTEN);
+                }
+            }
+            var copy = copy(chunk, found, columns);
+            consumer.accept(() -> next(copy, table));
+            return end(Outcome.READ);
+        } catch (SQLException e) {
+            throw PostgresErrors.of(e, "table " + table);
+        }
+    }
+
+    /** Where the function reads the catalogue as it is now, the column shows it as it was in the snapshot. */
+    private Found find(Chunk chunk) throws SQLException {
+        try (var query = connection.prepareStatement("""
+                SELECT c.oid::regclass::text, c.relkind, coalesce(pg_relation_filenode(c.oid), 0), c.relfilenode
+                FROM pg_class c WHERE c.oid = ?::oid AND pg_table_is_visible(c.oid) IS NOT NULL
+                """)) {
+            query.setLong(1, chunk.relid());
+            try (var rows = query.executeQuery()) {
+                return rows.next()
+                        ? new Found(rows.getString(1), rows.getString(2).charAt(0), rows.getLong(3), rows.getLong(4))
+                        : null;
+            }
+        }
+    }
+
+    private CopyOut copy(Chunk chunk, Found found, List<String> columns) throws SQLException {
+        var names = columns.stream().map(ChunkReader::identifier).collect(Collectors.joining(", "));
+        // Only a partitioned table is read with its partitions, where these can't be read one by one.
+        var from = (found.kind == 'p' ? "" : "ONLY ") + found.name;
+        return connection
+                .unwrap(PGConnection.class)
+                .getCopyAPI()
+                .copyOut("COPY (SELECT " + names + " FROM " + from + chunk.where() + ") TO STDOUT");
+    }
+
+    private static byte[] next(CopyOut copy, String table) {
+        try {
+            return copy.readFromCopy();
+        } catch (SQLException e) {
+            throw PostgresErrors.of(e, "table " + table);
+        }
+    }
+
+    private Outcome end(Outcome outcome) throws SQLException {
+        execute("COMMIT");
+        return outcome;
+    }
+
+    private void execute(String sql) throws SQLException {
+        try (var statement = connection.createStatement()) {
+            statement.execute(sql);
+        }
+    }
+
+    private static String identifier(String name) {
+        return '"' + name.replace("\"", "\"\"") + '"';
+    }
+
+    /** Also in the midst of a chunk. */
+    @Override
+    public void close() {
+        try {
+            connection.abort(Runnable::run); // unlike close() it does not wait for a COPY to end
+        } catch (SQLException e) {
+            // its transaction ends with it
+        }
+    }
+}

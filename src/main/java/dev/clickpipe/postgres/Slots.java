@@ -1,0 +1,123 @@
+package dev.clickpipe.postgres;
+
+import dev.clickpipe.pipe.Problem;
+import dev.clickpipe.pipe.Stop;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.time.Duration;
+import java.util.Optional;
+import java.util.function.Consumer;
+
+/** Logical replication slots (PostgreSQL documentation, 51.19 "pg_replication_slots", 9.28.6). */
+public final class Slots {
+    private static final Duration PATIENCE_FOR_RELEASE = Duration.ofSeconds(30);
+
+    private Slots() {}
+
+    /**
+     * @param plugin null for physical slots
+     * @param database null for physical slots
+     * @param activePid the walsender that reads it; null when nobody does
+     * @param walStatus reserved, extended, unreserved or lost; null while it has reserved nothing
+     * @param confirmed where streaming would begin; null for physical slots
+     */
+    public record Slot(
+            String name,
+            String plugin,
+            String database,
+            boolean temporary,
+            Integer activePid,
+            String walStatus,
+            Lsn confirmed) {
+
+        /** True where changes it should have kept are gone. */
+        public boolean lost() {
+            return "lost".equals(walStatus);
+        }
+    }
+
+    public static Optional<Slot> find(Connection connection, String name) throws SQLException {
+        try (var query = connection.prepareStatement("""
+                SELECT slot_name, plugin, database, temporary, active_pid, wal_status, confirmed_flush_lsn
+                FROM pg_replication_slots WHERE slot_name = ?
+                """)) {
+            query.setString(1, name);
+            try (var rows = query.executeQuery()) {
+                if (!rows.next()) {
+                    return Optional.empty();
+                }
+                var confirmed = rows.getString(7);
+                return Optional.of(new Slot(
+                        rows.getString(1),
+                        rows.getString(2),
+                        rows.getString(3),
+                        rows.getBoolean(4),
+                        rows.getObject(5, Integer.class),
+                        rows.getString(6),
+                        confirmed == null ? null : Lsn.parse(confirmed)));
+            }
+        }
+    }
+
+    /**
+     * Creates a pgoutput slot. Postgres first waits for every transaction that is writing now, however long it takes.
+     *
+     * @param failover a slot that standbys keep too; needs Postgres 17
+     * @param waiting told every few seconds on whom it waits
+     * @return the slot's consistent point; empty when stopped, and nothing is left then
+     */
+    public static Optional<Lsn> create(
+            PostgresClient client, String name, boolean failover, Consumer<Problem> waiting, Stop stop)
+            throws SQLException, InterruptedException {
+        try (var connection = client.connect("creates the slot")) {
+            var sql = "SELECT lsn FROM pg_create_logical_replication_slot(?, 'pgoutput', false, false"
+                    + (failover ? ", true)" : ")");
+            try (var statement = connection.prepareStatement(sql)) {
+                statement.setString(1, name);
+                return Blocked.whileRunning(
+                        client,
+                        statement,
+                        "slot " + name,
+                        () -> {
+                            try (var rows = statement.executeQuery()) {
+                                rows.next();
+                                return Lsn.parse(rows.getString(1));
+                            }
+                        },
+                        waiting,
+                        stop);
+            }
+        }
+    }
+
+    /**
+     * Drops a slot of ours, if it is there. A walsender that still reads it, such as a worker's that vanished, is ended first.
+     *
+     * @return whether there was one
+     */
+    public static boolean drop(Connection connection, String name) throws SQLException, InterruptedException {
+        var deadline = System.nanoTime() + PATIENCE_FOR_RELEASE.toNanos();
+        for (var slot = find(connection, name); slot.isPresent(); slot = find(connection, name)) {
+            try (var end = connection.prepareStatement(
+                            "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = ? AND active_pid IS NOT NULL");
+                    var drop = connection.prepareStatement("SELECT pg_drop_replication_slot(?)")) {
+                end.setString(1, name);
+                end.executeQuery().close();
+                drop.setString(1, name);
+                drop.executeQuery().close();
+                return true;
+            } catch (SQLException e) {
+                boolean gone = "42704".equals(e.getSQLState());
+                boolean active = "55006".equals(e.getSQLState());
+                if (gone) {
+                    return true;
+                }
+                if (!active || System.nanoTime() > deadline) {
+                    throw e;
+                }
+                Thread.sleep(100);
+            }
+        }
+        return false;
+    }
+}

@@ -1,0 +1,250 @@
+package dev.clickpipe.snapshot;
+
+import dev.clickpipe.clickhouse.ChunkLedger;
+import dev.clickpipe.clickhouse.TableDefinition;
+import dev.clickpipe.pipe.Problem;
+import dev.clickpipe.pipe.WorkerStatus;
+import io.micrometer.core.instrument.FunctionCounter;
+import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.MeterRegistry;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.LongAdder;
+import java.util.function.ToLongFunction;
+
+/** What the initial load has done, as status, metrics and log show it. Thread-safe. */
+final class Progress {
+    private static final int WINDOW_SECONDS = 10;
+
+    private final Map<String, Table> tables = new LinkedHashMap<>();
+    private final Set<Chunk> underWay = ConcurrentHashMap.newKeySet();
+    private final LongAdder rowsRead = new LongAdder();
+    private final Deque<Sample> samples = new ArrayDeque<>();
+    private WorkerStatus.State state = WorkerStatus.State.Starting;
+    private Problem problem;
+
+    private record Sample(long nanos, long rowsRead, long bytesDone) {}
+
+    /** Guarded by the progress. */
+    private static final class Table {
+        private final TableDefinition definition;
+        private int chunksDone;
+        private int chunks;
+        private long rows;
+        private long bytesDone;
+        private long bytes;
+        private boolean loaded;
+        private Problem problem;
+
+        private Table(TableDefinition definition) {
+            this.definition = definition;
+        }
+    }
+
+    /** One chunk while it is read. Written by one thread, read by any. */
+    final class Chunk {
+        private final String target;
+        private final long bytesPlanned;
+        private volatile long rows;
+        private volatile long bytes;
+
+        private Chunk(String target, long bytesPlanned) {
+            this.target = target;
+            this.bytesPlanned = bytesPlanned;
+        }
+
+        /** Totals so far. */
+        void read(long rows, long bytes) {
+            rowsRead.add(rows - this.rows);
+            this.rows = rows;
+            this.bytes = bytes;
+        }
+
+        long rows() {
+            return rows;
+        }
+    }
+
+    Progress(MeterRegistry meters) {
+        FunctionCounter.builder("clickpipe.load.rows", rowsRead, LongAdder::sum)
+                .description("Rows read from Postgres by this worker's initial load, those of repeated chunks included")
+                .register(meters);
+        Gauge.builder("clickpipe.load.chunks.left", this, Progress::chunksLeft)
+                .description("Chunks of the planned tables that are not in ClickHouse yet")
+                .register(meters);
+        Gauge.builder("clickpipe.load.tables.left", this, Progress::tablesLeft)
+                .description("Tables whose initial load is not complete")
+                .register(meters);
+    }
+
+    /** The tables of the load and what a former worker or session left of them. */
+    synchronized void begin(List<TableDefinition> definitions, Map<String, ChunkLedger.Plan> plans) {
+        tables.clear();
+        definitions.forEach(definition -> {
+            tables.put(definition.target(), new Table(definition));
+            var plan = plans.get(definition.target());
+            if (plan != null) {
+                planned(plan);
+            }
+        });
+        samples.clear();
+    }
+
+    synchronized void planned(ChunkLedger.Plan plan) {
+        var table = tables.get(plan.target());
+        table.chunksDone = 0;
+        table.rows = 0;
+        table.bytesDone = 0;
+        table.bytes = 0;
+        table.chunks = plan.entries().size();
+        for (var entry : plan.entries()) {
+            table.bytes += entry.chunk().bytes();
+            if (entry.loaded()) {
+                table.chunksDone++;
+                table.rows += entry.rows();
+                table.bytesDone += entry.chunk().bytes();
+            }
+        }
+        table.loaded = plan.loaded();
+    }
+
+    Chunk begin(String target, ChunkLedger.Entry entry) {
+        var chunk = new Chunk(target, entry.chunk().bytes());
+        underWay.add(chunk);
+        return chunk;
+    }
+
+    /**
+     * The chunk is in ClickHouse.
+     *
+     * @return rows of its table, when that was the last chunk of it; -1 otherwise
+     */
+    synchronized long loaded(Chunk chunk) {
+        underWay.remove(chunk);
+        problem = null;
+        state = WorkerStatus.State.Working;
+        var table = tables.get(chunk.target);
+        table.chunksDone++;
+        table.rows += chunk.rows;
+        table.bytesDone += chunk.bytesPlanned;
+        table.loaded = table.chunksDone == table.chunks;
+        return table.loaded ? table.rows : -1;
+    }
+
+    /** The chunk is to be read again; null for no problem of ours. */
+    synchronized void failed(Chunk chunk, Problem why) {
+        underWay.remove(chunk);
+        if (why != null) {
+            problem = why;
+            state = WorkerStatus.State.Retrying;
+            tables.get(chunk.target).problem = why;
+        }
+    }
+
+    synchronized void failed(String target, Problem why) {
+        tables.get(target).problem = why;
+    }
+
+    /** What it waits for; null when it works. */
+    synchronized void waiting(Problem why) {
+        problem = why;
+        state = why == null ? WorkerStatus.State.Working : state;
+    }
+
+    /** Called about every second, for the rates. */
+    synchronized void sample() {
+        samples.add(new Sample(System.nanoTime(), rowsRead.sum(), bytesDone()));
+        if (samples.size() > WINDOW_SECONDS + 1) {
+            samples.poll();
+        }
+    }
+
+    synchronized WorkerStatus status() {
+        return new WorkerStatus(
+                "snapshot",
+                state,
+                problem,
+                load(),
+                null,
+                tables.values().stream().map(this::status).toList());
+    }
+
+    synchronized WorkerStatus.Load load() {
+        long bytes = tables.values().stream().mapToLong(table -> table.bytes).sum();
+        long bytesDone = bytesDone();
+        int tablesDone = tables.size() - tablesLeft();
+        return new WorkerStatus.Load(
+                tablesDone,
+                tables.size(),
+                tables.values().stream().mapToLong(table -> table.rows).sum()
+                        + underWay.stream().mapToLong(Chunk::rows).sum(),
+                bytesDone,
+                bytes,
+                percent(bytesDone, bytes, tablesDone),
+                perSecond(Sample::rowsRead),
+                secondsLeft(bytes - bytesDone));
+    }
+
+    private int percent(long bytesDone, long bytes, int tablesDone) {
+        if (tablesDone == tables.size()) {
+            return tables.isEmpty() ? 0 : 100;
+        }
+        double share = bytes == 0 ? (double) tablesDone / tables.size() : (double) bytesDone / bytes;
+        return (int) Math.min(99, 100 * share);
+    }
+
+    private Long secondsLeft(long bytesLeft) {
+        long bytesPerSecond = perSecond(Sample::bytesDone);
+        return bytesPerSecond <= 0 ? null : Math.ceilDiv(bytesLeft, bytesPerSecond);
+    }
+
+    private long perSecond(ToLongFunction<Sample> what) {
+        if (samples.size() < 2) {
+            return 0;
+        }
+        var first = samples.getFirst();
+        var last = samples.getLast();
+        double seconds =
+                (double) (last.nanos - first.nanos) / Duration.ofSeconds(1).toNanos();
+        return Math.max(0, (long) ((what.applyAsLong(last) - what.applyAsLong(first)) / seconds));
+    }
+
+    private long bytesDone() {
+        // COPY's bytes are not the heap's: a chunk under way counts for no more than it was planned with.
+        return tables.values().stream().mapToLong(table -> table.bytesDone).sum()
+                + underWay.stream()
+                        .mapToLong(chunk -> Math.min(chunk.bytes, chunk.bytesPlanned))
+                        .sum();
+    }
+
+    private WorkerStatus.Table status(Table table) {
+        long rowsUnderWay = underWay.stream()
+                .filter(chunk -> chunk.target.equals(table.definition.target()))
+                .mapToLong(Chunk::rows)
+                .sum();
+        return new WorkerStatus.Table(
+                table.definition.source(),
+                table.definition.target(),
+                table.chunksDone,
+                table.chunks,
+                table.rows + rowsUnderWay,
+                table.loaded,
+                table.loaded ? null : table.problem);
+    }
+
+    private synchronized int chunksLeft() {
+        return tables.values().stream()
+                .mapToInt(table -> table.chunks - table.chunksDone)
+                .sum();
+    }
+
+    private synchronized int tablesLeft() {
+        return (int) tables.values().stream().filter(table -> !table.loaded).count();
+    }
+}

@@ -1,0 +1,309 @@
+package dev.clickpipe.snapshot;
+
+import dev.clickpipe.clickhouse.ChunkLedger;
+import dev.clickpipe.clickhouse.ClickHouseClient;
+import dev.clickpipe.clickhouse.Definitions;
+import dev.clickpipe.clickhouse.TableDefinition;
+import dev.clickpipe.pipe.Mode;
+import dev.clickpipe.pipe.Pipe;
+import dev.clickpipe.pipe.PipeException;
+import dev.clickpipe.pipe.Problem;
+import dev.clickpipe.pipe.Stop;
+import dev.clickpipe.pipe.WorkerStatus;
+import dev.clickpipe.postgres.ChunkPlanner;
+import dev.clickpipe.postgres.PostgresClient;
+import dev.clickpipe.postgres.PostgresErrors;
+import dev.clickpipe.postgres.SnapshotSession;
+import io.micrometer.core.instrument.MeterRegistry;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Loads every recorded table that is not loaded yet.
+ *
+ * <p>It works in sessions, each with one view of the source. The ledger says which chunks are in ClickHouse; whatever ended a
+ * session, the next one reads only what is missing. For a ReplacingMergeTree that is followed by change data capture this is
+ * exact: a row's version is its session's boundary, a commit before the boundary is in the rows read, and one after it is in the
+ * stream with a higher version, also when it moved a row between a block read now and one read before.
+ *
+ * <p>Elsewhere nothing would mend such a seam, in append-only targets and where no stream follows. Those tables are read in one
+ * session or start over.
+ */
+public final class Snapshot implements Mode {
+    private static final Logger LOG = LoggerFactory.getLogger(Snapshot.class);
+    private static final Duration BETWEEN_SAMPLES = Duration.ofSeconds(1);
+    private static final int SAMPLES_BETWEEN_LOG_LINES = 5;
+
+    private final Pipe pipe;
+    private final PostgresClient postgres;
+    private final ClickHouseClient clickHouse;
+    private final Definitions definitions;
+    private final ChunkLedger ledger;
+    private final Progress progress;
+
+    public Snapshot(Pipe pipe, PostgresClient postgres, ClickHouseClient clickHouse, MeterRegistry meters) {
+        this.pipe = pipe;
+        this.postgres = postgres;
+        this.clickHouse = clickHouse;
+        this.definitions = new Definitions(clickHouse, pipe);
+        this.ledger = new ChunkLedger(clickHouse, pipe);
+        this.progress = new Progress(meters);
+    }
+
+    @Override
+    public WorkerStatus status() {
+        return progress.status();
+    }
+
+    @Override
+    public void run(Stop stop) throws InterruptedException {
+        ledger.create();
+        while (!stop.requested()) {
+            var all = definitions.all();
+            if (all.isEmpty()) {
+                throw PipeException.fatal(new Problem(
+                        "NotSetUp",
+                        "pipe " + pipe,
+                        "no table definitions are recorded in " + clickHouse.object(),
+                        "Run the setup mode first"));
+            }
+            var plans = ledger.plans();
+            progress.begin(all, plans);
+            var missing = all.stream()
+                    .filter(definition -> !plans.containsKey(definition.target())
+                            || !plans.get(definition.target()).loaded())
+                    .toList();
+            if (missing.isEmpty()) {
+                LOG.info(
+                        "Initial load complete: {} tables, {} rows",
+                        all.size(),
+                        progress.load().rows());
+                return;
+            }
+            load(missing, plans, stop);
+        }
+    }
+
+    /** One session's work. */
+    private void load(List<TableDefinition> missing, Map<String, ChunkLedger.Plan> plans, Stop stop)
+            throws InterruptedException {
+        var opened = SnapshotSession.open(postgres, pipe, this::waiting, stop);
+        if (opened.isEmpty()) {
+            return;
+        }
+        try (var session = opened.get()) {
+            progress.waiting(null);
+            LOG.info("Reading {} tables of {} as of {}", missing.size(), postgres.object(), session.boundary());
+            var failures = new ArrayList<PipeException>();
+            var schedule = new Schedule(
+                    plan(session, missing, plans, failures),
+                    pipe.settings().snapshotNumberOfParallelTables(),
+                    pipe.settings().initialLoadParallelism());
+            read(session, schedule, stop);
+            failures.addAll(schedule.failures());
+            if (!failures.isEmpty() && !stop.requested()) {
+                throw allOf(failures);
+            }
+        }
+    }
+
+    /** The tables with their chunks: a former session's plan where it still serves, a new one otherwise. */
+    private List<Schedule.Table> plan(
+            SnapshotSession session,
+            List<TableDefinition> missing,
+            Map<String, ChunkLedger.Plan> plans,
+            List<PipeException> failures) {
+        var tables = new ArrayList<Schedule.Table>();
+        try (var connection = postgres.connect("plans the initial load")) {
+            for (var definition : missing) {
+                // Where a later session's rows would not fit to a former one's: see the class comment.
+                boolean wholeInSession = definition.engine().appendOnly()
+                        || !pipe.settings().replicationMode().streams();
+                try {
+                    var plan = plans.get(definition.target());
+                    if (wholeInSession || plan == null || !resumable(connection, plan)) {
+                        plan = begin(session, connection, definition);
+                    }
+                    progress.planned(plan);
+                    tables.add(new Schedule.Table(definition, plan, wholeInSession));
+                } catch (SQLException e) {
+                    throw PostgresErrors.of(e, "table " + definition.source());
+                } catch (PipeException e) {
+                    if (e.retryable()) {
+                        throw e;
+                    }
+                    progress.failed(definition.target(), e.problems().getFirst());
+                    failures.add(e); // the other tables are loaded nevertheless
+                }
+            }
+            return tables;
+        } catch (SQLException e) {
+            throw PostgresErrors.of(e, postgres.object());
+        }
+    }
+
+    private static boolean resumable(Connection connection, ChunkLedger.Plan plan) throws SQLException {
+        return plan.entries().stream().anyMatch(ChunkLedger.Entry::loaded)
+                && ChunkPlanner.stillValid(
+                        connection,
+                        plan.entries().stream().map(ChunkLedger.Entry::chunk).toList());
+    }
+
+    /**
+     * A table begins, or begins anew: because its rows moved to another file since some chunks were read, so that the blocks of
+     * the others hold different rows now, or because it has to be read in one session. What the target holds goes first: a crash
+     * between the steps leaves a plan that is begun again.
+     */
+    private ChunkLedger.Plan begin(SnapshotSession session, Connection connection, TableDefinition definition)
+            throws SQLException {
+        var chunks = ChunkPlanner.plan(
+                connection, definition.relid(), pipe.settings().snapshotNumRowsPerPartition());
+        if (chunks.isEmpty()) {
+            throw ChunkLoader.missing(definition);
+        }
+        // An insert whose answer was lost may still be running, and would bring its rows after the TRUNCATE.
+        clickHouse.execute("KILL QUERY WHERE user = currentUser() AND Settings['log_comment'] = "
+                + ClickHouseClient.literal(ChunkLoader.comment(pipe, definition.target())) + " SYNC");
+        // The limits are there against dropping large tables by mistake; what goes here is a part of a load.
+        clickHouse.execute("TRUNCATE TABLE " + ClickHouseClient.identifier(definition.target())
+                + " SETTINGS max_table_size_to_drop = 0, max_partition_size_to_drop = 0");
+        definitions.record(definition.withBoundary(session.boundary()));
+        return ledger.plan(definition.target(), chunks);
+    }
+
+    private void read(SnapshotSession session, Schedule schedule, Stop stop) throws InterruptedException {
+        var readers = new ArrayList<Future<?>>();
+        try (var threads = Executors.newVirtualThreadPerTaskExecutor()) {
+            for (int i = schedule.usefulReaders(); i > 0; i--) {
+                readers.add(threads.submit(() -> readChunks(session, schedule, stop)));
+            }
+            threads.shutdown();
+            watch(threads);
+        }
+        for (var reader : readers) {
+            try {
+                reader.get();
+            } catch (ExecutionException e) {
+                throw new IllegalStateException(
+                        e.getCause()); // failures of chunks are in the schedule: this is a mistake
+            }
+        }
+    }
+
+    private void watch(ExecutorService threads) throws InterruptedException {
+        int samples = 0;
+        while (!threads.awaitTermination(BETWEEN_SAMPLES.toNanos(), TimeUnit.NANOSECONDS)) {
+            progress.sample();
+            if (++samples % SAMPLES_BETWEEN_LOG_LINES == 0) {
+                log(progress.load());
+            }
+        }
+    }
+
+    /** One reader: chunk after chunk. A failure costs it its connection, as the state of that is unknown. */
+    private void readChunks(SnapshotSession session, Schedule schedule, Stop stop) {
+        ChunkLoader loader = null;
+        try {
+            for (var work = schedule.next(); work.isPresent() && !stop.requested(); work = schedule.next()) {
+                var chunk = progress.begin(
+                        work.get().table().definition.target(), work.get().entry());
+                try {
+                    if (loader == null) {
+                        loader = new ChunkLoader(session, clickHouse, ledger, pipe, stop);
+                    }
+                    if (loader.load(work.get(), chunk)) {
+                        loaded(work.get(), chunk);
+                        schedule.loaded(work.get());
+                    } else {
+                        LOG.info(
+                                "{} was rewritten (TRUNCATE, VACUUM FULL, CLUSTER, ALTER TABLE): it starts over",
+                                work.get().table().definition.source());
+                        progress.failed(chunk, null);
+                        schedule.rewritten(work.get());
+                    }
+                } catch (RuntimeException e) {
+                    failed(schedule, work.get(), chunk, e, stop);
+                    if (loader != null) {
+                        loader.close();
+                        loader = null;
+                    }
+                }
+            }
+        } finally {
+            if (loader != null) {
+                loader.close();
+            }
+        }
+    }
+
+    private void loaded(Schedule.Work work, Progress.Chunk chunk) {
+        long rows = progress.loaded(chunk);
+        if (rows >= 0) {
+            var definition = work.table().definition;
+            LOG.info(
+                    "{} is loaded into {}: {} rows in {} chunks",
+                    definition.source(),
+                    definition.target(),
+                    rows,
+                    work.table().plan.entries().size());
+        }
+    }
+
+    private void failed(Schedule schedule, Schedule.Work work, Progress.Chunk chunk, RuntimeException e, Stop stop) {
+        if (stop.requested()) {
+            progress.failed(chunk, null); // cut off by the stop, wherever it was
+            return;
+        }
+        var failure = e instanceof PipeException known
+                ? known
+                : PipeException.fatal(
+                        new Problem(
+                                "InternalError",
+                                "table " + work.table().definition.source(),
+                                e.toString(),
+                                "Please report it with the log"),
+                        e);
+        LOG.warn(failure.getMessage(), failure == e ? null : e);
+        progress.failed(chunk, failure.problems().getFirst());
+        schedule.failed(work, failure);
+    }
+
+    private void waiting(Problem problem) {
+        progress.waiting(problem);
+        LOG.info(problem.sentence());
+    }
+
+    private static void log(WorkerStatus.Load load) {
+        LOG.info(
+                "{} of {} tables, {} %, {} rows, {} rows/s{}",
+                load.tablesDone(),
+                load.tablesTotal(),
+                load.percent(),
+                load.rows(),
+                load.rowsPerSecond(),
+                load.secondsLeft() == null ? "" : ", " + Duration.ofSeconds(load.secondsLeft()) + " left");
+    }
+
+    /** Fatal if one of them is: the others have been loaded, and a new run takes up what failed. */
+    private static PipeException allOf(List<PipeException> failures) {
+        var fatal = failures.stream().filter(failure -> !failure.retryable()).toList();
+        if (fatal.isEmpty()) {
+            return failures.getFirst();
+        }
+        return PipeException.fatal(fatal.stream()
+                .flatMap(failure -> failure.problems().stream())
+                .distinct()
+                .toList());
+    }
+}

@@ -1,0 +1,2 @@
+/** The run mode that removes what a pipe made. */
+package dev.clickpipe.teardown;

@@ -1,0 +1,289 @@
+package dev.clickpipe.cdc;
+
+import static org.awaitility.Awaitility.await;
+
+import dev.clickpipe.api.ClickHouseDestination;
+import dev.clickpipe.api.ClickPipeSpec;
+import dev.clickpipe.api.Credentials;
+import dev.clickpipe.api.PostgresSettings;
+import dev.clickpipe.api.PostgresSource;
+import dev.clickpipe.api.ReplicationMode;
+import dev.clickpipe.api.TableEngine;
+import dev.clickpipe.api.TableMapping;
+import dev.clickpipe.api.Tls;
+import dev.clickpipe.api.TlsMode;
+import dev.clickpipe.clickhouse.ClickHouseClient;
+import dev.clickpipe.pipe.CredentialFiles;
+import dev.clickpipe.pipe.Pipe;
+import dev.clickpipe.pipe.PipeException;
+import dev.clickpipe.pipe.Stop;
+import dev.clickpipe.pipe.WorkerStatus;
+import dev.clickpipe.postgres.PostgresClient;
+import dev.clickpipe.setup.Setup;
+import dev.clickpipe.testbed.ClickHouse;
+import dev.clickpipe.testbed.Postgres;
+import dev.clickpipe.testbed.TableComparison;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.UUID;
+
+/**
+ * A pipe under test: the real Setup makes it, and a worker follows its slot in this process, retrying as the runner does. Closing
+ * it stops the worker and drops the slot.
+ */
+final class TestPipe implements AutoCloseable {
+    private static final Duration PATIENCE = Duration.ofSeconds(60);
+
+    private final Postgres postgres;
+    private final ClickHouse clickHouse;
+    private final Pipe pipe;
+    private final ClickHouseClient client;
+    private final PostgresClient source;
+    private final SimpleMeterRegistry meters = new SimpleMeterRegistry();
+    private Worker worker;
+
+    private TestPipe(Postgres postgres, ClickHouse clickHouse, Pipe pipe) {
+        this.postgres = postgres;
+        this.clickHouse = clickHouse;
+        this.pipe = pipe;
+        var credentials = new CredentialFiles(credentials(postgres, clickHouse));
+        this.client = new ClickHouseClient(pipe, credentials);
+        this.source = new PostgresClient(pipe, credentials);
+    }
+
+    /** What a test says of its pipe; the rest is as users get it, except that batches are sent at once. */
+    static final class Builder {
+        private final Postgres postgres;
+        private final ClickHouse clickHouse;
+        private final List<TableMapping> mappings = new ArrayList<>();
+        private int batchRows = 100_000;
+        private int intervalSeconds;
+        private boolean nullable = true;
+
+        Builder(Postgres postgres, ClickHouse clickHouse) {
+            this.postgres = postgres;
+            this.clickHouse = clickHouse;
+        }
+
+        Builder table(String name) {
+            return table(name, TableEngine.ReplacingMergeTree);
+        }
+
+        Builder table(String name, TableEngine engine, String... excluded) {
+            mappings.add(new TableMapping("public", name, name, List.of(excluded), false, List.of(), engine));
+            return this;
+        }
+
+        Builder sortedBy(String name, String... columns) {
+            mappings.add(new TableMapping(
+                    "public", name, name, List.of(), true, List.of(columns), TableEngine.ReplacingMergeTree));
+            return this;
+        }
+
+        Builder batchRows(int rows) {
+            batchRows = rows;
+            return this;
+        }
+
+        Builder intervalSeconds(int seconds) {
+            intervalSeconds = seconds;
+            return this;
+        }
+
+        Builder nullable(boolean allowed) {
+            nullable = allowed;
+            return this;
+        }
+
+        /** Runs Setup; the worker is not started. */
+        TestPipe setUp() throws InterruptedException {
+            var settings = new PostgresSettings(
+                    ReplicationMode.CDC_ONLY,
+                    null,
+                    null,
+                    intervalSeconds,
+                    batchRows,
+                    null,
+                    null,
+                    null,
+                    nullable,
+                    null,
+                    null);
+            var login = new Credentials(new Credentials.SecretRef("unused", null, null));
+            var spec = new ClickPipeSpec(
+                    new ClickPipeSpec.Source(new PostgresSource(
+                            postgres.host(),
+                            postgres.port(),
+                            postgres.database(),
+                            login,
+                            new Tls(TlsMode.DISABLE, null),
+                            settings)),
+                    mappings,
+                    new ClickPipeSpec.Destination(new ClickHouseDestination(
+                            clickHouse.host(), clickHouse.port(), clickHouse.database(), login, null)),
+                    null,
+                    null);
+            var pipe = new TestPipe(
+                    postgres,
+                    clickHouse,
+                    new Pipe("test", "cdc", UUID.randomUUID().toString(), spec));
+            new Setup(pipe.pipe, pipe.source, pipe.client).run(new Stop());
+            return pipe;
+        }
+
+        TestPipe start() throws InterruptedException {
+            var pipe = setUp();
+            pipe.start();
+            return pipe;
+        }
+    }
+
+    /** A worker of its own, as a process would be. */
+    private final class Worker {
+        private final Stop stop = new Stop();
+        private final Cdc cdc = new Cdc(pipe, source, client, meters);
+        private final Thread thread = Thread.ofPlatform().name("worker").start(this::run);
+        private volatile PipeException fatal;
+        private volatile PipeException retried;
+
+        private void run() {
+            try {
+                while (!stop.requested()) {
+                    try {
+                        cdc.run(stop);
+                    } catch (PipeException e) {
+                        if (!e.retryable()) {
+                            fatal = e;
+                            return;
+                        }
+                        retried = e;
+                        stop.await(Duration.ofMillis(100));
+                    }
+                }
+            } catch (InterruptedException e) {
+                // killed
+            }
+        }
+
+        private void end() {
+            try {
+                thread.join(Duration.ofSeconds(10));
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+            if (thread.isAlive()) {
+                throw new AssertionError("the worker does not end");
+            }
+        }
+    }
+
+    void start() {
+        worker = new Worker();
+    }
+
+    /** As SIGTERM does. */
+    void stop() {
+        worker.stop.request();
+        worker.end();
+        worker = null;
+    }
+
+    /** Ends the worker wherever it is, without any chance to finish anything. */
+    void kill() {
+        worker.thread.interrupt();
+        worker.end();
+        worker.stop.request();
+        worker = null;
+    }
+
+    void restart() {
+        kill();
+        start();
+    }
+
+    WorkerStatus status() {
+        return worker.cdc.status();
+    }
+
+    Pipe pipe() {
+        return pipe;
+    }
+
+    SimpleMeterRegistry meters() {
+        return meters;
+    }
+
+    /** Waits for the worker to give up. */
+    PipeException awaitFatal() {
+        return await().atMost(PATIENCE).until(() -> worker.fatal, fatal -> fatal != null);
+    }
+
+    /** Waits for the worker to meet something transient. */
+    PipeException awaitRetry() {
+        return await().atMost(PATIENCE).until(() -> worker.retried, retried -> retried != null);
+    }
+
+    TableComparison comparison(String table) {
+        return TableComparison.between(postgres, table, clickHouse, '`' + table + '`');
+    }
+
+    /** Waits until the tables in ClickHouse equal those in Postgres. */
+    void awaitEqual(String... tables) {
+        for (var table : tables) {
+            awaitEqual(comparison(table));
+        }
+    }
+
+    void awaitEqual(TableComparison comparison) {
+        await().atMost(PATIENCE).pollInterval(Duration.ofMillis(50)).untilAsserted(() -> {
+            if (worker != null && worker.fatal != null) {
+                throw worker.fatal;
+            }
+            comparison.assertEqual();
+        });
+    }
+
+    /** Waits until Postgres knows that everything written so far is in ClickHouse. */
+    void awaitConfirmed() {
+        var written = postgres.query("SELECT pg_current_wal_lsn()");
+        await().atMost(PATIENCE).pollInterval(Duration.ofMillis(50)).until(() -> "t"
+                .equals(postgres.query("SELECT confirmed_flush_lsn >= '" + written
+                        + "' FROM pg_replication_slots WHERE slot_name = '" + pipe.slot() + "'")));
+    }
+
+    @Override
+    public void close() {
+        if (worker != null) {
+            stop();
+        }
+        client.close();
+        await().atMost(PATIENCE).ignoreExceptions().until(() -> {
+            postgres.rows("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '"
+                    + pipe.slot() + "'");
+            return true;
+        });
+    }
+
+    private static Path credentials(Postgres postgres, ClickHouse clickHouse) {
+        try {
+            var directory = Files.createTempDirectory("credentials");
+            write(directory.resolve("postgres"), postgres.user(), postgres.password());
+            write(directory.resolve("clickhouse"), clickHouse.user(), clickHouse.password());
+            return directory;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static void write(Path directory, String user, String password) throws IOException {
+        Files.createDirectories(directory);
+        Files.writeString(directory.resolve("username"), user);
+        Files.writeString(directory.resolve("password"), password);
+    }
+}

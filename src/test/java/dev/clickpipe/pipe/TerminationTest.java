@@ -1,0 +1,61 @@
+package dev.clickpipe.pipe;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class TerminationTest {
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    @Test
+    void namesTheFirstProblemAndTheNumberOfTheOthers() {
+        var termination = Termination.failed(
+                List.of(
+                        new Problem("TargetNotEmpty", "table a.b", "has rows already", "TRUNCATE it"),
+                        new Problem("NoFreeSlot", "postgres x", "all in use", "Raise it")),
+                false,
+                null);
+
+        assertThat(termination.reason()).isEqualTo("TargetNotEmpty");
+        assertThat(termination.message()).isEqualTo("table a.b: has rows already (and 1 more, see problems)");
+        assertThat(termination.remedy()).isEqualTo("TRUNCATE it");
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 2, 5, 40, 1000})
+    void fitsIntoWhatKubernetesKeeps(int count) throws IOException {
+        var problems = IntStream.range(0, count)
+                .mapToObj(i -> new Problem("SourceTableMissing", "table public.t" + i, "ü€😀".repeat(20), "Make it"))
+                .toList();
+
+        var json = Termination.failed(problems, false, null).json();
+
+        assertThat(json).hasSizeLessThanOrEqualTo(4096);
+        var read = JSON.readValue(json, Termination.class);
+        assertThat(read.problems()).isNotEmpty().first().isEqualTo(problems.getFirst());
+        int dropped = count - read.problems().size();
+        assertThat(read.problems()).as("as many as fit").hasSizeGreaterThanOrEqualTo(Math.min(count, 5));
+        if (dropped > 0) {
+            assertThat(read.message()).contains(dropped + " of the problems are in the log only");
+        }
+    }
+
+    @Test
+    void cutsWhatIsTooLongByItself() throws IOException {
+        var endless = new Problem("ClickHouseError", "o".repeat(5000), "m" + "😀".repeat(5000), "r".repeat(5000));
+        assertThat(Termination.failed(List.of(endless), true, null).json()).hasSizeLessThanOrEqualTo(4096);
+
+        var read =
+                JSON.readValue(Termination.failed(List.of(endless), true, null).json(), Termination.class);
+
+        assertThat(read.retryable()).isTrue();
+        assertThat(read.problems()).hasSize(1);
+        assertThat(read.message()).endsWith("…").hasSizeLessThan(1000);
+    }
+}

@@ -1,0 +1,172 @@
+package dev.clickpipe.snapshot;
+
+import static dev.clickpipe.clickhouse.ClickHouseClient.identifier;
+
+import dev.clickpipe.api.ClickHouseDestination;
+import dev.clickpipe.api.ClickPipeSpec;
+import dev.clickpipe.api.PostgresSettings;
+import dev.clickpipe.api.PostgresSource;
+import dev.clickpipe.api.ReplicationMode;
+import dev.clickpipe.api.TableEngine;
+import dev.clickpipe.clickhouse.ClickHouseClient;
+import dev.clickpipe.clickhouse.Definitions;
+import dev.clickpipe.clickhouse.TableDefinition;
+import dev.clickpipe.codec.SystemColumns;
+import dev.clickpipe.codec.TypeMapping;
+import dev.clickpipe.pipe.CredentialFiles;
+import dev.clickpipe.pipe.Pipe;
+import dev.clickpipe.pipe.Stop;
+import dev.clickpipe.postgres.Catalogue;
+import dev.clickpipe.postgres.PostgresClient;
+import dev.clickpipe.testbed.ClickHouse;
+import dev.clickpipe.testbed.Postgres;
+import dev.clickpipe.testbed.TableComparison;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.sql.SQLException;
+import java.util.List;
+import java.util.UUID;
+import java.util.stream.Collectors;
+
+/** A pipe between a test's databases, with targets and definitions as its setup leaves them, to be loaded. */
+final class LoadedPipe implements AutoCloseable {
+    final Pipe pipe;
+    final PostgresClient source;
+    final ClickHouseClient destination;
+    final Definitions definitions;
+    private final Postgres postgres;
+    private final ClickHouse clickHouse;
+    private boolean allowNullable = true;
+
+    LoadedPipe(Path directory, Postgres postgres, ClickHouse clickHouse) {
+        this(directory, postgres, clickHouse, ReplicationMode.CDC);
+    }
+
+    /** Chunks of about 1000 rows, four readers, two tables at once. */
+    LoadedPipe(Path directory, Postgres postgres, ClickHouse clickHouse, ReplicationMode mode) {
+        this(directory, postgres, clickHouse, mode, UUID.randomUUID().toString());
+    }
+
+    LoadedPipe(Path directory, Postgres postgres, ClickHouse clickHouse, ReplicationMode mode, String uid) {
+        this.postgres = postgres;
+        this.clickHouse = clickHouse;
+        var settings = new PostgresSettings(mode, null, null, null, null, 4, 1000, 2, true, true, true);
+        pipe = new Pipe(
+                "tests",
+                "load",
+                uid,
+                new ClickPipeSpec(
+                        new ClickPipeSpec.Source(new PostgresSource(
+                                postgres.host(), postgres.port(), postgres.database(), null, null, settings)),
+                        List.of(),
+                        new ClickPipeSpec.Destination(new ClickHouseDestination(
+                                clickHouse.host(), clickHouse.port(), clickHouse.database(), null, null)),
+                        null,
+                        null));
+        credentials(directory.resolve("postgres"), postgres.user(), postgres.password());
+        credentials(directory.resolve("clickhouse"), clickHouse.user(), clickHouse.password());
+        var credentials = new CredentialFiles(directory);
+        source = new PostgresClient(pipe, credentials);
+        destination = new ClickHouseClient(pipe, credentials);
+        definitions = new Definitions(destination, pipe);
+        definitions.create();
+    }
+
+    /** As with allowNullableColumns: false. */
+    LoadedPipe withoutNullableColumns() {
+        allowNullable = false;
+        return this;
+    }
+
+    private static void credentials(Path directory, String user, String password) {
+        try {
+            Files.createDirectories(directory);
+            Files.writeString(directory.resolve("username"), user);
+            Files.writeString(directory.resolve("password"), password);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Makes the target, of the source's name, and records the definition. */
+    LoadedPipe table(String schema, String name, TableEngine engine, String... targetSettings) {
+        try (var connection = source.connect("test")) {
+            var table = Catalogue.table(connection, schema, name).orElseThrow();
+            var columns = table.columns().stream()
+                    .map(column -> new TableDefinition.Column(
+                            column.number(),
+                            column.name(),
+                            column.type(),
+                            column.dimensions(),
+                            allowNullable && !column.notNull(),
+                            TypeMapping.of(column.type(), column.dimensions(), allowNullable && !column.notNull())
+                                    .clickHouseType()))
+                    .toList();
+            var key = engine.appendOnly() ? List.<String>of() : table.primaryKey();
+            var definition = new TableDefinition(
+                    schema, name, table.relid(), name, engine, table.identityColumns(), key, columns, null);
+            destination.execute("CREATE TABLE " + identifier(name) + " ("
+                    + columns.stream()
+                            .map(column -> identifier(column.name()) + " " + column.clickHouseType())
+                            .collect(Collectors.joining(", ", "", ", "))
+                    + SystemColumns.VERSION + " " + SystemColumns.VERSION_TYPE + ", "
+                    + SystemColumns.IS_DELETED + " " + SystemColumns.IS_DELETED_TYPE + ", "
+                    + SystemColumns.SYNCED_AT + " " + SystemColumns.SYNCED_AT_TYPE
+                    + (engine.appendOnly()
+                            ? ", " + SystemColumns.OPERATION + " " + SystemColumns.OPERATION_TYPE + ", "
+                                    + SystemColumns.COMMITTED_AT + " " + SystemColumns.COMMITTED_AT_TYPE
+                            : "")
+                    + ") ENGINE = "
+                    + (engine.appendOnly()
+                            ? "MergeTree ORDER BY tuple()"
+                            : "ReplacingMergeTree(_clickpipe_version, _clickpipe_is_deleted) ORDER BY "
+                                    + key.stream()
+                                            .map(ClickHouseClient::identifier)
+                                            .collect(Collectors.joining(", ", "(", ")")))
+                    + (targetSettings.length == 0 ? "" : " SETTINGS " + String.join(", ", targetSettings)));
+            definitions.record(definition);
+            return this;
+        } catch (SQLException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    TableDefinition definition(String name) {
+        return definitions.all().stream()
+                .filter(definition -> definition.sourceTable().equals(name))
+                .findFirst()
+                .orElseThrow();
+    }
+
+    Snapshot snapshot() {
+        return new Snapshot(pipe, source, destination, new SimpleMeterRegistry());
+    }
+
+    Snapshot load() throws InterruptedException {
+        var snapshot = snapshot();
+        snapshot.run(new Stop());
+        return snapshot;
+    }
+
+    TableComparison compare(String schema, String table) {
+        return TableComparison.between(
+                postgres, "\"" + schema + "\".\"" + table.replace("\"", "\"\"") + "\"", clickHouse, identifier(table));
+    }
+
+    /** Rows of the ledger: what is left of the chunks, by this table's last plan. */
+    List<List<String>> ledger(String target, String columns) {
+        return clickHouse.rows("SELECT " + columns + " FROM _clickpipe_chunks FINAL WHERE pipe = '" + pipe.uid()
+                + "' AND target = " + ClickHouseClient.literal(target)
+                + " AND generation = (SELECT max(generation) FROM"
+                + " _clickpipe_chunks WHERE pipe = '" + pipe.uid() + "' AND target = "
+                + ClickHouseClient.literal(target) + ") ORDER BY chunk");
+    }
+
+    @Override
+    public void close() {
+        destination.close();
+    }
+}

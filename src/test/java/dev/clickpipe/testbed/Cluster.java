@@ -1,0 +1,109 @@
+package dev.clickpipe.testbed;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+
+/**
+ * The real single-node cluster of {@code dev/cluster}, under the name {@code test}, and {@code kubectl} on it. What listens
+ * on {@link #nodeAddress} is reached from its pods at that address.
+ */
+public final class Cluster implements AutoCloseable {
+    private static final Path DEV = Path.of("dev").toAbsolutePath();
+    private static final String NAME = "test";
+    private static final Pattern EXPORT = Pattern.compile("export (\\w+)=(.*)");
+
+    private final Map<String, String> environment;
+
+    private Cluster(Map<String, String> environment) {
+        this.environment = environment;
+    }
+
+    /** Starts it afresh; {@link #close} takes it down. */
+    public static Cluster start() {
+        run(Map.of(), "", DEV + "/cluster", "down", "--name", NAME);
+        run(Map.of(), "", DEV + "/cluster", "up", "--name", NAME);
+        return new Cluster(run(Map.of(), "", DEV + "/cluster", "env", "--name", NAME)
+                .lines()
+                .map(EXPORT::matcher)
+                .filter(java.util.regex.Matcher::matches)
+                .collect(Collectors.toMap(export -> export.group(1), export -> expand(export.group(2)))));
+    }
+
+    private static String expand(String value) {
+        return value.replace("$PATH", System.getenv("PATH"));
+    }
+
+    public String nodeAddress() {
+        return environment.get("CLICKPIPE_NODE_ADDRESS");
+    }
+
+    public Path kubeconfig() {
+        return Path.of(environment.get("KUBECONFIG"));
+    }
+
+    /** Builds the operator's image from {@code target/quarkus-app} and loads it; its name. */
+    public String loadOperatorImage() {
+        Map<String, String> built = run(Map.of(), "", DEV + "/image")
+                .lines()
+                .map(line -> line.split("=", 2))
+                .collect(Collectors.toMap(pair -> pair[0], pair -> pair[1]));
+        run(Map.of(), "", DEV + "/cluster", "load", built.get("ARCHIVE"), "--name", NAME);
+        return built.get("IMAGE");
+    }
+
+    /** What kubectl prints; an exception with its own words when it fails. */
+    public String kubectl(String... arguments) {
+        return kubectlWith("", arguments);
+    }
+
+    /** {@code kubectl} with something on its standard input: {@code apply -f -}. */
+    public String kubectlWith(String input, String... arguments) {
+        var command = new ArrayList<>(List.of("kubectl"));
+        command.addAll(Arrays.asList(arguments));
+        return run(environment, input, command.toArray(String[]::new)).strip();
+    }
+
+    @Override
+    public void close() {
+        run(Map.of(), "", DEV + "/cluster", "down", "--name", NAME);
+    }
+
+    /** Standard output; standard error is progress, shown when the command fails. */
+    private static String run(Map<String, String> environment, String input, String... command) {
+        try {
+            Path errors = Files.createTempFile("cluster", ".err");
+            // by env, so that the command itself is found on the PATH of this environment
+            var words = new ArrayList<>(List.of("env"));
+            environment.forEach((name, value) -> words.add(name + "=" + value));
+            words.addAll(Arrays.asList(command));
+            var process =
+                    new ProcessBuilder(words).redirectError(errors.toFile()).start();
+            try (var stdin = process.getOutputStream()) {
+                stdin.write(input.getBytes(StandardCharsets.UTF_8));
+            }
+            String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            int status = process.waitFor();
+            String said = Files.readString(errors);
+            Files.delete(errors);
+            if (status != 0) {
+                throw new IllegalStateException(
+                        "%s ended with %d: %s%s".formatted(List.of(command), status, output, said));
+            }
+            return output;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        }
+    }
+}

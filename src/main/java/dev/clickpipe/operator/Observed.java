@@ -124,13 +124,7 @@ record Observed(List<Run> runs, Optional<Deployed> deployment, List<Pod> pods, S
 
         Cause cause() {
             if (termination != null) {
-                var remedy = termination.remedy();
-                var message = Objects.requireNonNullElse(termination.message(), "");
-                return new Cause(
-                        termination.reason(),
-                        remedy == null || remedy.isEmpty() || message.contains(remedy)
-                                ? message
-                                : message.replaceFirst("[.\\s]*$", "") + ". " + remedy);
+                return new Cause(termination.reason(), termination.paragraph());
             }
             var said = message == null || message.isBlank() ? "" : ": " + message.strip();
             return new Cause(

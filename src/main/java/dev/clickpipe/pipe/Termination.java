@@ -2,6 +2,7 @@ package dev.clickpipe.pipe;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import java.util.List;
+import java.util.stream.Collectors;
 
 /**
  * The last words of a worker, written as JSON to the container's termination message file (at most 4096 bytes) and read
@@ -32,6 +33,7 @@ public record Termination(
     private static final int MOST_PROBLEMS = 50;
 
     private static final int LONGEST_TEXT = 800;
+    private static final String UNLISTED = " of the problems are in the log only)";
 
     public static Termination succeeded(WorkerStatus.Load load) {
         return new Termination(SUCCEEDED, "Done", null, false, List.of(), load);
@@ -55,6 +57,17 @@ public record Termination(
                 load);
     }
 
+    /** Every problem that is listed, each with its remedy, as one paragraph for people. */
+    public String paragraph() {
+        if (problems == null || problems.size() <= 1) {
+            return message == null || remedy == null || remedy.isEmpty()
+                    ? message
+                    : message.replaceFirst("[.\\s]+$", "") + ". " + remedy;
+        }
+        var unlisted = message.endsWith(UNLISTED) ? message.substring(message.lastIndexOf(" (")) : "";
+        return problems.stream().map(Problem::sentence).collect(Collectors.joining("; ")) + unlisted;
+    }
+
     /** As the operator reads it, cut to what Kubernetes keeps: fewer problems first, then shorter texts. */
     public byte[] json() {
         for (int length = LONGEST_TEXT; ; length /= 2) {
@@ -74,7 +87,7 @@ public record Termination(
         int dropped = problems.size() - kept;
         return new Termination(
                 reason,
-                cut(message, length) + (dropped == 0 ? "" : " (" + dropped + " of the problems are in the log only)"),
+                cut(message, length) + (dropped == 0 ? "" : " (" + dropped + UNLISTED),
                 cut(remedy, length),
                 retryable,
                 problems.stream()

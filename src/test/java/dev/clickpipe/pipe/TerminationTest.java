@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
+import java.util.Collections;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
@@ -25,6 +26,20 @@ class TerminationTest {
         assertThat(termination.reason()).isEqualTo("TargetNotEmpty");
         assertThat(termination.message()).isEqualTo("table a.b: has rows already (and 1 more, see problems)");
         assertThat(termination.remedy()).isEqualTo("TRUNCATE it");
+    }
+
+    @Test
+    void saysAllOfThemInOneParagraph() throws IOException {
+        var one = new Problem("TargetNotEmpty", "table a.b", "has rows already", "TRUNCATE it");
+        var other = new Problem("NoFreeSlot", "postgres x", "all in use", "Raise it");
+        assertThat(Termination.failed(List.of(one), false, null).paragraph())
+                .isEqualTo("table a.b: has rows already. TRUNCATE it");
+        assertThat(Termination.failed(List.of(one, other), false, null).paragraph())
+                .isEqualTo("table a.b: has rows already. TRUNCATE it; postgres x: all in use. Raise it");
+        var many = Termination.failed(Collections.nCopies(100, other), false, null);
+        assertThat(JSON.readValue(many.json(), Termination.class).paragraph())
+                .startsWith("postgres x: all in use. Raise it; ")
+                .endsWith(" of the problems are in the log only)");
     }
 
     @ParameterizedTest

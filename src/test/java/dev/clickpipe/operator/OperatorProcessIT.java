@@ -60,7 +60,8 @@ class OperatorProcessIT {
                 .contains("clickpipe_lag_bytes{name=\"orders\",namespace=\"" + cluster.namespace + "\"} 0.0")
                 .contains("operator_sdk_");
         assertThat(metrics.lines().filter(line -> line.startsWith("operator_sdk_")))
-                .as("no series per pipe")
+                .as("no series per pipe, no buckets")
+                .noneMatch(line -> line.contains("_bucket"))
                 .noneMatch(line -> line.contains("orders"));
         assertThat(log())
                 .contains(cluster.namespace + "/orders: new -> Provisioning")

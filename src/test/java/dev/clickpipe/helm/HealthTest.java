@@ -55,7 +55,11 @@ class HealthTest {
             new Case("running-source-down.yaml", Progressing, InProgress),
             new Case("running-spec-edited.yaml", Progressing, InProgress),
             new Case("completed.yaml", Healthy, Current),
-            new Case("failed-in-setup.yaml", Degraded, Failed));
+            new Case("failed-in-setup.yaml", Degraded, Failed),
+            new Case("failed-while-streaming.yaml", Degraded, Failed),
+            new Case("provisioning-secret-missing.yaml", Progressing, InProgress),
+            new Case("setup-source-down.yaml", Progressing, InProgress),
+            new Case("running-worker-starting.yaml", Progressing, InProgress));
 
     @ParameterizedTest
     @FieldSource("CASES")

@@ -126,8 +126,13 @@ class EndToEndIT {
         kubectl("delete", "clickpipe", "orders", "--timeout=120s");
         assertNothingOnTheSource();
         // what the pipe owned follows it by the cluster's own garbage collection
-        await().atMost(LIMIT).untilAsserted(() -> assertThat(
-                        kubectl("get", "jobs,deployments,configmaps,pods", "-o", "name", "-l", "app.kubernetes.io/instance=orders"))
+        await().atMost(LIMIT).untilAsserted(() -> assertThat(kubectl(
+                        "get",
+                        "jobs,deployments,configmaps,pods",
+                        "-o",
+                        "name",
+                        "-l",
+                        "app.kubernetes.io/instance=orders"))
                 .isEmpty());
         assertThat(clickhouse.query("SHOW TABLES"))
                 .as("Retain keeps the tables, and no state")
@@ -170,8 +175,8 @@ class EndToEndIT {
         assertThat(kubectl("get", "events", "-o", "jsonpath={.items[?(@.type==\"Warning\")].message}"))
                 .contains("clickpipe_lost_");
         // what a pipe owned follows it by the cluster's own garbage collection
-        await().atMost(LIMIT)
-                .untilAsserted(() -> assertThat(kubectl("get", "pods", "-o", "name")).isEmpty());
+        await().atMost(LIMIT).untilAsserted(() -> assertThat(kubectl("get", "pods", "-o", "name"))
+                .isEmpty());
     }
 
     private static void assertNothingOnTheSource() {

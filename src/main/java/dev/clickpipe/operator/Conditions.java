@@ -42,7 +42,7 @@ final class Conditions {
                         condition(
                                 STALLED,
                                 stalled,
-                                stalled ? cause : new Cause(plan.phase().name(), "Nobody has to do anything.")),
+                                stalled ? cause : new Cause(plan.phase().name(), "It needs nobody to go on.")),
                         condition(INITIAL_LOAD_COMPLETE, plan.load() != Plan.Load.INCOMPLETE, load))
                 .stream()
                 .map(condition -> dated(condition, old, generation, now))

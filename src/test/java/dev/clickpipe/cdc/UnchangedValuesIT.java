@@ -133,8 +133,8 @@ class UnchangedValuesIT {
             pipe.start();
             pipe.awaitEqual(pipe.comparison(older).key("id"));
             assertThat(found(pipe, "source")).isGreaterThan(20);
-            // of the deleted row, text, bytes and list; and of the moved one, if it was read by itself
-            assertThat(found(pipe, "nowhere")).isGreaterThanOrEqualTo(3);
+            // of the deleted row
+            assertThat(found(pipe, "nowhere")).isPositive();
         }
     }
 

@@ -178,6 +178,7 @@ final class FakeKubelet {
         private final Thread script;
         private final String ip;
         private volatile WorkerStatus says;
+        private volatile boolean hangs;
         private HttpServer server;
         private ContainerState last = new ContainerState();
         private int restarts;
@@ -281,6 +282,11 @@ final class FakeKubelet {
             says = status;
         }
 
+        /** Promises an answer from now on, and never gives it. */
+        void hangs() {
+            hangs = true;
+        }
+
         /** The container ends, and with it the pod. */
         void exit(int code, Termination lastWords) {
             exit(code, code == 0 ? "Completed" : "Error", json(lastWords));
@@ -367,6 +373,10 @@ final class FakeKubelet {
                 throw new UncheckedIOException(e);
             }
             server.createContext("/status", exchange -> {
+                if (hangs) {
+                    exchange.sendResponseHeaders(200, 1000);
+                    return;
+                }
                 var status = says;
                 var body = status == null ? new byte[0] : JSON.writeValueAsBytes(status);
                 exchange.sendResponseHeaders(status == null ? 503 : 200, body.length == 0 ? -1 : body.length);
@@ -449,6 +459,10 @@ final class FakeKubelet {
             return;
         }
         if (pods.isEmpty()) {
+            client.batch().v1().jobs().resource(job).editStatus(j -> {
+                j.getStatus().setStartTime(Status.time(Instant.now()));
+                return j;
+            });
             create(
                     job,
                     job.getSpec().getTemplate(),
@@ -559,7 +573,7 @@ final class FakeKubelet {
         }
     }
 
-    private static int freePort() {
+    static int freePort() {
         try (var socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
             return socket.getLocalPort();
         } catch (IOException e) {

@@ -71,6 +71,10 @@ final class KubeApi implements AutoCloseable {
         return client;
     }
 
+    Path kubeconfig() {
+        return kubeconfig;
+    }
+
     String namespace(String name) {
         client.resource(new NamespaceBuilder()
                         .withNewMetadata()

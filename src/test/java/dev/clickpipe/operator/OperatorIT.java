@@ -385,13 +385,17 @@ class OperatorIT {
             assertThat(cluster.get(ORDERS).getStatus().phase()).isEqualTo(Phase.Running);
         }
 
-        @Test
-        void aWorkerThatDoesNotAnswerIsNotCalledReady(Cluster cluster) {
+        @ParameterizedTest
+        @ValueSource(strings = {"mute", "hanging"})
+        void aWorkerThatDoesNotAnswerIsNotCalledReady(String how, Cluster cluster) {
             var mute = new CountDownLatch(1);
             cluster.kubelet.when(Role.CDC, container -> {
                 container.start();
                 container.says(streaming());
                 mute.await();
+                if (how.equals("hanging")) {
+                    container.hangs();
+                }
                 container.says(null);
                 container.forever();
             });

@@ -43,7 +43,9 @@ class StatusesIT {
         var setUp = new CountDownLatch(1);
         var loaded = new CountDownLatch(1);
         var starts = new CountDownLatch(1);
+        var tornDown = new CountDownLatch(1);
         var says = new AtomicReference<>(streaming());
+        var load = new AtomicReference<>(FakeKubelet.loading(3, 4));
         cluster.kubelet.when(Role.SETUP, container -> {
             container.schedule();
             scheduled.await();
@@ -53,8 +55,10 @@ class StatusesIT {
         });
         cluster.kubelet.when(Role.SNAPSHOT, container -> {
             container.start();
-            container.says(FakeKubelet.loading(3, 4));
-            loaded.await();
+            while (loaded.getCount() > 0) {
+                container.says(load.get());
+                Thread.sleep(10);
+            }
             container.exit(0, FakeKubelet.done(FakeKubelet.loaded()));
         });
         cluster.kubelet.when(Role.CDC, container -> {
@@ -65,8 +69,9 @@ class StatusesIT {
                 Thread.sleep(10);
             }
         });
-        cluster.startOperator();
         cluster.create(Pipes.cdc());
+        capture(cluster, "unseen");
+        cluster.startOperator();
         cluster.awaitPhase(ORDERS, Phase.Provisioning);
         capture(cluster, "provisioning");
         scheduled.countDown();
@@ -79,6 +84,11 @@ class StatusesIT {
                 pipe -> pipe.getStatus().phase() == Phase.Snapshot
                         && pipe.getStatus().initialLoad().percent() == 42);
         capture(cluster, "snapshot");
+        load.set(retrying("snapshot", "SourceUnreachable", "connection refused"));
+        cluster.awaitReason(ORDERS, "SourceUnreachable");
+        capture(cluster, "snapshot-source-down");
+        load.set(FakeKubelet.loading(3, 4));
+        cluster.awaitReason(ORDERS, "Snapshot");
         loaded.countDown();
         cluster.awaitPhase(ORDERS, Phase.Running);
         capture(cluster, "running-worker-starting");
@@ -87,17 +97,26 @@ class StatusesIT {
         capture(cluster, "running");
         says.set(retrying("cdc", "SourceUnreachable", "connection refused"));
         cluster.awaitReason(ORDERS, "SourceUnreachable");
-        capture(cluster, "running-source-unreachable");
+        capture(cluster, "running-source-down");
         says.set(streaming());
         cluster.awaitReady(ORDERS);
 
         // edited, and the operator has not looked yet
         cluster.stopOperator();
         cluster.edit(ORDERS, pipe -> Pipes.settings(pipe, "pullBatchSize", 5000));
-        capture(cluster, "running-edited");
-        cluster.pipe(ORDERS).delete();
-        capture(cluster, "deleting");
+        capture(cluster, "running-spec-edited");
+        cluster.kubelet.when(Role.TEARDOWN, container -> {
+            container.start();
+            container.says(retrying("teardown", "SourceUnreachable", "connection refused"));
+            tornDown.await();
+            container.exit(0, FakeKubelet.done(null));
+        });
         cluster.startOperator();
+        cluster.pipe(ORDERS).delete();
+        cluster.await("the obstacle", ORDERS, pipe -> Cluster.message(pipe).contains("connection refused"));
+        capture(cluster, "deleting");
+        tornDown.countDown();
+        cluster.awaitGone(ORDERS);
     }
 
     @Test
@@ -123,7 +142,7 @@ class StatusesIT {
         cluster.startOperator();
         cluster.create(Pipes.cdc());
         cluster.awaitReason(ORDERS, "SourceUnreachable");
-        capture(cluster, "setup-source-unreachable");
+        capture(cluster, "setup-source-down");
     }
 
     @Test
@@ -150,7 +169,7 @@ class StatusesIT {
         cluster.startOperator();
         cluster.create(Pipes.cdc());
         cluster.awaitPhase(ORDERS, Phase.Failed);
-        capture(cluster, "failed-setup");
+        capture(cluster, "failed-in-setup");
     }
 
     @Test
@@ -175,7 +194,7 @@ class StatusesIT {
         cluster.awaitReady(ORDERS);
         slotGone.countDown();
         cluster.awaitPhase(ORDERS, Phase.Failed);
-        capture(cluster, "failed-cdc");
+        capture(cluster, "failed-while-streaming");
     }
 
     /** As stored, but for what is another in every run. */

@@ -52,26 +52,19 @@ class HealthTest {
             new Case("provisioning.yaml", Progressing, InProgress),
             new Case("provisioning-secret-missing.yaml", Progressing, InProgress),
             new Case("setup.yaml", Progressing, InProgress),
-            new Case("setup-source-unreachable.yaml", Progressing, InProgress),
+            new Case("setup-source-down.yaml", Progressing, InProgress),
             new Case("snapshot.yaml", Progressing, InProgress),
+            new Case("snapshot-source-down.yaml", Progressing, InProgress),
             new Case("running-worker-starting.yaml", Progressing, InProgress),
             new Case("running.yaml", Healthy, Current),
-            new Case("running-edited.yaml", Progressing, InProgress),
-            new Case("running-source-unreachable.yaml", Progressing, InProgress),
+            new Case("running-spec-edited.yaml", Progressing, InProgress),
+            new Case("running-source-down.yaml", Progressing, InProgress),
             new Case("completed.yaml", Healthy, Current),
-<<<<<<< HEAD
             new Case("failed-in-setup.yaml", Degraded, Failed),
             new Case("failed-while-streaming.yaml", Degraded, Failed),
-            new Case("provisioning-secret-missing.yaml", Progressing, InProgress),
-            new Case("setup-source-down.yaml", Progressing, InProgress),
-            new Case("running-worker-starting.yaml", Progressing, InProgress));
-=======
-            new Case("failed-setup.yaml", Degraded, Failed),
-            new Case("failed-cdc.yaml", Degraded, Failed),
             new Case("deleting.yaml", Progressing, Terminating),
             // Before the operator has seen it: without a status kstatus takes a resource for done, Argo CD must not.
             new Case("unseen.yaml", Progressing, Current));
->>>>>>> chart
 
     @ParameterizedTest
     @FieldSource("CASES")

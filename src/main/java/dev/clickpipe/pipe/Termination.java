@@ -57,7 +57,9 @@ public record Termination(
 
     /** All of it for people: every problem with its remedy. */
     public String text() {
-        if (problems == null || problems.isEmpty() || message.startsWith(problems.getFirst().object())) {
+        if (problems == null
+                || problems.isEmpty()
+                || message.startsWith(problems.getFirst().object())) {
             return Problem.withRemedy(message == null ? "" : message, remedy);
         }
         var text = new StringBuilder(message).append(':');

@@ -44,14 +44,18 @@ import org.slf4j.LoggerFactory;
 public final class Cdc implements Mode {
     private static final Logger LOG = LoggerFactory.getLogger(Cdc.class);
 
-    /** Encoded rows in a batch, in bytes; a single transaction may add as much again. */
-    private static final long BATCH_BYTES = 32L * 1024 * 1024;
+    /**
+     * Encoded rows in a batch, in bytes; a single transaction may add as much again. Two batches of that size, in arrays that grow
+     * by doubling, are half the heap.
+     */
+    private static final long BATCH_BYTES =
+            Math.clamp(Runtime.getRuntime().maxMemory() / 16, 1024 * 1024, 32 * 1024 * 1024);
     /** Where no rows come, progress is recorded and acknowledged this often. */
     private static final Duration IDLE_INTERVAL = Duration.ofSeconds(10);
 
     private static final Duration LONGEST_PAUSE = Duration.ofMillis(20);
     /** A stop waits this long for the batch under way. */
-    private static final Duration DRAIN = Duration.ofSeconds(5);
+    private static final Duration DRAIN = Duration.ofSeconds(4);
     /** A Postgres that shuts down waits for us; we don't let it wait longer than this for ClickHouse. */
     private static final Duration SHUTDOWN_PATIENCE = Duration.ofSeconds(5);
     /** How long a former worker's insert may take to end. */
@@ -276,11 +280,7 @@ public final class Cdc implements Mode {
      */
     private void awaitFormerInserts(Stop stop) throws InterruptedException {
         long deadline = System.nanoTime() + FORMER_INSERTS.toNanos();
-        while (!clickHouse
-                .query(
-                        "SELECT 1 FROM system.processes WHERE Settings['log_comment'] = {comment:String} AND query_kind = 'Insert' LIMIT 1",
-                        Map.of("comment", comment()))
-                .isEmpty()) {
+        while (formerInsertRuns()) {
             if (System.nanoTime() > deadline) {
                 throw PipeException.retryable(
                         new Problem(
@@ -293,6 +293,22 @@ public final class Cdc implements Mode {
             if (stop.await(Duration.ofMillis(200))) {
                 return;
             }
+        }
+    }
+
+    private boolean formerInsertRuns() {
+        try {
+            return !clickHouse
+                    .query(
+                            "SELECT 1 FROM system.processes WHERE Settings['log_comment'] = {comment:String} AND query_kind = 'Insert' LIMIT 1",
+                            Map.of("comment", comment()))
+                    .isEmpty();
+        } catch (PipeException e) {
+            if (e.retryable()) {
+                throw e;
+            }
+            LOG.warn("whether a former worker's insert still runs can't be asked", e);
+            return false;
         }
     }
 

@@ -207,6 +207,38 @@ class CdcFaultsIT {
     }
 
     @Test
+    void postgresShutsDownWhileClickHouseTakesItsTime() throws InterruptedException {
+        try (var server = PostgresServer.create(PostgresServer.DEFAULT_VERSION)) {
+            var source = server.createDatabase("source");
+            source.execute("CREATE TABLE slow (id int PRIMARY KEY)", "CREATE TABLE slow_log (id int)");
+            try (var pipe = new TestPipe.Builder(source, clickHouse)
+                    .table("slow")
+                    .table("slow_log", TableEngine.MergeTree)
+                    .start()) {
+                clickHouse.query("CREATE TABLE seen (id Int32, n UInt8) ENGINE = MergeTree ORDER BY id");
+                clickHouse.query("CREATE MATERIALIZED VIEW slowly TO seen AS"
+                        + " SELECT id, sleep(3) + sleep(2.9) + sleep(2.8) + sleep(2.7) AS n FROM slow_log");
+                source.transaction("INSERT INTO slow VALUES (1)", "INSERT INTO slow_log VALUES (1)");
+                await().until(() -> insertRuns("slow_log"));
+                server.stop(StopMode.FAST);
+                assertThat(insertRuns("slow_log")).isTrue();
+                server.start();
+                pipe.awaitEqual("slow", "slow_log");
+                pipe.awaitConfirmed();
+                assertThat(clickHouse.count("slow_log")).isEqualTo(1);
+                clickHouse.query("DROP TABLE slowly SYNC");
+            }
+        }
+    }
+
+    private boolean insertRuns(String table) {
+        return !clickHouse
+                .query("SELECT query FROM system.processes WHERE query_kind = 'Insert' AND query LIKE '%`" + table
+                        + "`%'")
+                .isEmpty();
+    }
+
+    @Test
     void aDroppedSlotIsFatal() throws InterruptedException {
         postgres.execute("CREATE TABLE dropped (id int PRIMARY KEY)");
         try (var pipe = pipe().table("dropped").start()) {

@@ -67,6 +67,7 @@ final class TestPipe implements AutoCloseable {
         private int intervalSeconds;
         private boolean nullable = true;
         private ReplicationMode mode = ReplicationMode.CDC_ONLY;
+        private String publication = "";
 
         Builder(Postgres postgres, ClickHouse clickHouse) {
             this.postgres = postgres;
@@ -96,6 +97,12 @@ final class TestPipe implements AutoCloseable {
         /** {@link TestPipe#load} first. */
         Builder loaded() {
             mode = ReplicationMode.CDC;
+            return this;
+        }
+
+        /** One that the user made. */
+        Builder publication(String name) {
+            publication = name;
             return this;
         }
 

@@ -371,9 +371,19 @@ final class FakeKubelet {
         }
 
         private void status(UnaryOperator<PodStatus> change) {
-            client.pods().inNamespace(namespace).withName(name()).editStatus(p -> new PodBuilder(p)
-                    .withStatus(change.apply(p.getStatus()))
-                    .build());
+            while (true) {
+                try {
+                    client.pods().inNamespace(namespace).withName(name()).editStatus(p -> new PodBuilder(p)
+                            .withStatus(change.apply(p.getStatus()))
+                            .build());
+                    return;
+                } catch (KubernetesClientException e) {
+                    // somebody else changed the pod: again
+                    if (e.getCode() != 409) {
+                        throw e;
+                    }
+                }
+            }
         }
 
         private void listen() {

@@ -46,7 +46,6 @@ import picocli.CommandLine.Parameters;
  */
 @Command(
         name = "clickpipe",
-        mixinStandardHelpOptions = true,
         sortOptions = false,
         description =
                 "Replicates Postgres into ClickHouse. Exit codes: 0 done, 2 wrong usage, 10 refused or impossible, 11 may work next time.")
@@ -60,6 +59,12 @@ public final class Main {
         cdc,
         teardown
     }
+
+    @Option(
+            names = {"-h", "--help"},
+            usageHelp = true,
+            description = "Shows this.")
+    private boolean help;
 
     @Parameters(
             paramLabel = "MODE",

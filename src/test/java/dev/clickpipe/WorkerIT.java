@@ -179,7 +179,9 @@ class WorkerIT {
         var termination = JSON.readTree(read("termination"));
         assertThat(termination.get("reason").asText()).isEqualTo("SourceTableMissing");
         assertThat(termination.get("problems")).hasSize(2);
-        assertThat(termination.get("remedy").asText()).isNotBlank();
+        assertThat(termination.get("problems"))
+                .allSatisfy(
+                        problem -> assertThat(problem.get("remedy").asText()).isNotBlank());
         var lines = log().lines().toList();
         assertThat(lines).allSatisfy(line -> assertThat(JSON.readTree(line).get("message"))
                 .isNotNull());

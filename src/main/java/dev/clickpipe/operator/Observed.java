@@ -124,7 +124,7 @@ record Observed(List<Run> runs, Optional<Deployed> deployment, List<Pod> pods, S
 
         Cause cause() {
             if (termination != null) {
-                return new Cause(termination.reason(), termination.paragraph());
+                return new Cause(termination.reason(), termination.text());
             }
             var said = message == null || message.isBlank() ? "" : ": " + message.strip();
             return new Cause(

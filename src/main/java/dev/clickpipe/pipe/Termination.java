@@ -2,15 +2,14 @@ package dev.clickpipe.pipe;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import java.util.List;
-import java.util.stream.Collectors;
 
 /**
  * The last words of a worker, written as JSON to the container's termination message file (at most 4096 bytes) and read
  * by the operator from the pod's status.
  *
  * @param reason CamelCase; {@code Succeeded}, or the first problem's
- * @param message one paragraph for people
- * @param remedy what to do; null when nothing is wrong
+ * @param message one sentence for people
+ * @param remedy what to do; null when nothing is wrong, and when there are several problems, each with its own
  * @param retryable whether running it again may work
  * @param problems every problem found, as many as fit
  * @param load what an initial load ended with; null otherwise
@@ -33,7 +32,6 @@ public record Termination(
     private static final int MOST_PROBLEMS = 50;
 
     private static final int LONGEST_TEXT = 800;
-    private static final String UNLISTED = " of the problems are in the log only)";
 
     public static Termination succeeded(WorkerStatus.Load load) {
         return new Termination(SUCCEEDED, "Done", null, false, List.of(), load);
@@ -47,25 +45,28 @@ public record Termination(
 
     public static Termination failed(List<Problem> problems, boolean retryable, WorkerStatus.Load load) {
         var first = problems.getFirst();
-        int more = problems.size() - 1;
+        boolean single = problems.size() == 1;
         return new Termination(
                 first.reason(),
-                first.object() + ": " + first.message() + (more == 0 ? "" : " (and " + more + " more, see problems)"),
-                first.remedy(),
+                single ? first.object() + ": " + first.message() : problems.size() + " problems",
+                single ? first.remedy() : null,
                 retryable,
                 problems,
                 load);
     }
 
-    /** Every problem that is listed, each with its remedy, as one paragraph for people. */
-    public String paragraph() {
-        if (problems == null || problems.size() <= 1) {
-            return message == null || remedy == null || remedy.isEmpty()
-                    ? message
-                    : message.replaceFirst("[.\\s]+$", "") + ". " + remedy;
+    /** All of it for people: every problem with its remedy. */
+    public String text() {
+        if (problems == null
+                || problems.isEmpty()
+                || message.startsWith(problems.getFirst().object())) {
+            return Problem.withRemedy(message == null ? "" : message, remedy);
         }
-        var unlisted = message.endsWith(UNLISTED) ? message.substring(message.lastIndexOf(" (")) : "";
-        return problems.stream().map(Problem::sentence).collect(Collectors.joining("; ")) + unlisted;
+        var text = new StringBuilder(message).append(':');
+        for (int i = 0; i < problems.size(); i++) {
+            text.append(" (").append(i + 1).append(") ").append(problems.get(i).sentence());
+        }
+        return text.toString();
     }
 
     /** As the operator reads it, cut to what Kubernetes keeps: fewer problems first, then shorter texts. */
@@ -87,7 +88,7 @@ public record Termination(
         int dropped = problems.size() - kept;
         return new Termination(
                 reason,
-                cut(message, length) + (dropped == 0 ? "" : " (" + dropped + UNLISTED),
+                cut(message, length) + (dropped == 0 ? "" : " (" + dropped + " of the problems are in the log only)"),
                 cut(remedy, length),
                 retryable,
                 problems.stream()

@@ -146,6 +146,14 @@ public final class PostgresErrors {
                     RETRYABLE,
                     "The server is read-only: a failover may be under way, or the host is a standby. Use the writer's address"),
 
+            // Two Setups of one pipe, as when a node was lost and came back
+            rule(
+                    "42710",
+                    "",
+                    "MadeByAnother",
+                    RETRYABLE,
+                    "Another worker of this pipe seems to make it at the same moment; it is tried again"),
+
             // Publication
             rule(
                     "42704",

@@ -15,31 +15,20 @@ class TerminationTest {
     private static final ObjectMapper JSON = new ObjectMapper();
 
     @Test
-    void namesTheFirstProblemAndTheNumberOfTheOthers() {
-        var termination = Termination.failed(
-                List.of(
-                        new Problem("TargetNotEmpty", "table a.b", "has rows already", "TRUNCATE it"),
-                        new Problem("NoFreeSlot", "postgres x", "all in use", "Raise it")),
-                false,
-                null);
-
-        assertThat(termination.reason()).isEqualTo("TargetNotEmpty");
-        assertThat(termination.message()).isEqualTo("table a.b: has rows already (and 1 more, see problems)");
-        assertThat(termination.remedy()).isEqualTo("TRUNCATE it");
-    }
-
-    @Test
-    void saysAllOfThemInOneParagraph() throws IOException {
+    void saysEveryProblemWithItsRemedy() throws IOException {
         var one = new Problem("TargetNotEmpty", "table a.b", "has rows already", "TRUNCATE it");
         var other = new Problem("NoFreeSlot", "postgres x", "all in use", "Raise it");
-        assertThat(Termination.failed(List.of(one), false, null).paragraph())
+        assertThat(Termination.failed(List.of(one, other), false, null).reason())
+                .isEqualTo("TargetNotEmpty");
+        assertThat(Termination.failed(List.of(one), false, null).text())
                 .isEqualTo("table a.b: has rows already. TRUNCATE it");
-        assertThat(Termination.failed(List.of(one, other), false, null).paragraph())
-                .isEqualTo("table a.b: has rows already. TRUNCATE it; postgres x: all in use. Raise it");
+        assertThat(Termination.failed(List.of(one, other), false, null).text())
+                .isEqualTo(
+                        "2 problems: (1) table a.b: has rows already. TRUNCATE it (2) postgres x: all in use. Raise it");
         var many = Termination.failed(Collections.nCopies(100, other), false, null);
-        assertThat(JSON.readValue(many.json(), Termination.class).paragraph())
-                .startsWith("postgres x: all in use. Raise it; ")
-                .endsWith(" of the problems are in the log only)");
+        assertThat(JSON.readValue(many.json(), Termination.class).text())
+                .startsWith("100 problems (")
+                .contains(" of the problems are in the log only): (1) postgres x: all in use. Raise it (2) ");
     }
 
     @ParameterizedTest

@@ -8,6 +8,7 @@ import dev.clickpipe.api.PostgresSettings;
 import dev.clickpipe.api.PostgresSource;
 import dev.clickpipe.api.ReplicationMode;
 import dev.clickpipe.api.TableEngine;
+import dev.clickpipe.clickhouse.ChunkLedger;
 import dev.clickpipe.clickhouse.ClickHouseClient;
 import dev.clickpipe.clickhouse.Definitions;
 import dev.clickpipe.clickhouse.TableDefinition;
@@ -73,6 +74,7 @@ final class LoadedPipe implements AutoCloseable {
         destination = new ClickHouseClient(pipe, credentials);
         definitions = new Definitions(destination, pipe);
         definitions.create();
+        new ChunkLedger(destination, pipe).create();
     }
 
     /** As with allowNullableColumns: false. */
@@ -156,13 +158,12 @@ final class LoadedPipe implements AutoCloseable {
                 postgres, "\"" + schema + "\".\"" + table.replace("\"", "\"\"") + "\"", clickHouse, identifier(table));
     }
 
-    /** Rows of the ledger: what is left of the chunks, by this table's last plan. */
-    List<List<String>> ledger(String target, String columns) {
-        return clickHouse.rows("SELECT " + columns + " FROM _clickpipe_chunks FINAL WHERE pipe = '" + pipe.uid()
-                + "' AND target = " + ClickHouseClient.literal(target)
-                + " AND generation = (SELECT max(generation) FROM"
-                + " _clickpipe_chunks WHERE pipe = '" + pipe.uid() + "' AND target = "
-                + ClickHouseClient.literal(target) + ") ORDER BY chunk");
+    /** What the ledger says of a target by its last plan. */
+    List<List<String>> ledger(String target, String select) {
+        var ofTable = " FROM _clickpipe_chunks FINAL WHERE pipe = '" + pipe.uid() + "' AND target = "
+                + ClickHouseClient.literal(target);
+        return clickHouse.rows("SELECT " + select + " FROM (SELECT *" + ofTable
+                + " AND generation = (SELECT max(generation)" + ofTable + ") ORDER BY chunk)");
     }
 
     @Override

@@ -1,0 +1,110 @@
+package dev.clickpipe.snapshot;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.clickpipe.api.TableEngine;
+import dev.clickpipe.clickhouse.ChunkLedger;
+import dev.clickpipe.clickhouse.TableDefinition;
+import dev.clickpipe.pipe.PipeException;
+import dev.clickpipe.pipe.Problem;
+import dev.clickpipe.postgres.Chunk;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+
+class ScheduleTest {
+    private static final PipeException DOWN = PipeException.retryable(new Problem("Down", "o", "m", null), null);
+    private static final PipeException BROKEN = PipeException.fatal(new Problem("Broken", "o", "m", null));
+
+    @Test
+    void tables_in_order_a_few_at_once_with_a_few_readers_each() {
+        var schedule = new Schedule(List.of(table("a", 3), table("b", 3), table("c", 3)), 2, 2);
+        assertThat(schedule.usefulReaders()).isEqualTo(4);
+        assertThat(next(schedule)).isEqualTo("a0");
+        assertThat(next(schedule)).isEqualTo("a1");
+        assertThat(next(schedule)).isEqualTo("b0");
+        assertThat(next(schedule)).isEqualTo("b1");
+        assertThat(next(schedule)).as("two tables with two readers each").isEqualTo("none");
+    }
+
+    @Test
+    void who_is_free_helps_where_chunks_are_left() {
+        var schedule = new Schedule(List.of(table("a", 2), table("b", 5)), 1, 2);
+        var first = schedule.next().orElseThrow();
+        schedule.next().orElseThrow();
+        assertThat(next(schedule)).as("the last chunk of a is still being read").isEqualTo("b0");
+        schedule.loaded(first);
+        assertThat(next(schedule)).isEqualTo("b1");
+    }
+
+    @Test
+    void loaded_chunks_are_not_read_again() {
+        var plan = new ChunkLedger.Plan(
+                "a",
+                1,
+                List.of(
+                        new ChunkLedger.Entry(0, new Chunk(1, 1, 0, 16, 1), true, 5),
+                        new ChunkLedger.Entry(1, new Chunk(1, 1, 16, Chunk.END, 1), false, 0)));
+        var schedule = new Schedule(List.of(new Schedule.Table(definition("a"), plan, false)), 1, 4);
+        assertThat(schedule.usefulReaders()).isEqualTo(1);
+        assertThat(next(schedule)).isEqualTo("a1");
+        assertThat(next(schedule)).isEqualTo("none");
+    }
+
+    @Test
+    void a_failed_chunk_waits_for_the_next_session_and_the_others_do_not() {
+        var schedule = new Schedule(List.of(table("a", 4)), 1, 1);
+        schedule.failed(schedule.next().orElseThrow(), DOWN);
+        schedule.failed(schedule.next().orElseThrow(), DOWN);
+        schedule.loaded(schedule.next().orElseThrow());
+        assertThat(next(schedule)).isEqualTo("a3");
+        assertThat(schedule.failures()).containsExactly(DOWN, DOWN);
+    }
+
+    @Test
+    void failures_without_a_success_between_them_end_it() {
+        var schedule = new Schedule(List.of(table("a", 9)), 1, 1);
+        for (int i = 0; i < 3; i++) {
+            schedule.failed(schedule.next().orElseThrow(), DOWN);
+        }
+        assertThat(next(schedule)).isEqualTo("none");
+    }
+
+    @Test
+    void a_table_that_is_no_use_in_part_is_left_and_so_is_a_broken_one() {
+        var whole = new Schedule.Table(definition("w"), plan("w", 4), true);
+        var schedule = new Schedule(List.of(whole, table("a", 3), table("b", 1)), 1, 1);
+        schedule.failed(schedule.next().orElseThrow(), DOWN);
+        var work = schedule.next().orElseThrow();
+        assertThat(work.table().definition.target()).isEqualTo("a");
+        schedule.failed(work, BROKEN);
+        work = schedule.next().orElseThrow();
+        assertThat(work.table().definition.target()).isEqualTo("b");
+        schedule.rewritten(work);
+        assertThat(next(schedule)).isEqualTo("none");
+    }
+
+    private static String next(Schedule schedule) {
+        return schedule.next()
+                .map(work -> work.table().definition.target() + work.entry().number())
+                .orElse("none");
+    }
+
+    private static Schedule.Table table(String name, int chunks) {
+        return new Schedule.Table(definition(name), plan(name, chunks), false);
+    }
+
+    private static ChunkLedger.Plan plan(String name, int chunks) {
+        return new ChunkLedger.Plan(
+                name,
+                1,
+                IntStream.range(0, chunks)
+                        .mapToObj(i -> new ChunkLedger.Entry(i, new Chunk(1, 1, i * 16, i * 16 + 16, 1), false, 0))
+                        .toList());
+    }
+
+    private static TableDefinition definition(String name) {
+        return new TableDefinition(
+                "s", name, 1, name, TableEngine.ReplacingMergeTree, List.of(), List.of(), List.of(), null);
+    }
+}

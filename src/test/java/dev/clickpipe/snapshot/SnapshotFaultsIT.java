@@ -1,0 +1,357 @@
+package dev.clickpipe.snapshot;
+
+import static dev.clickpipe.api.TableEngine.MergeTree;
+import static dev.clickpipe.api.TableEngine.ReplacingMergeTree;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
+import static org.awaitility.Awaitility.await;
+
+import dev.clickpipe.Main;
+import dev.clickpipe.api.ReplicationMode;
+import dev.clickpipe.pipe.PipeException;
+import dev.clickpipe.pipe.Problem;
+import dev.clickpipe.pipe.Stop;
+import dev.clickpipe.postgres.SnapshotSession;
+import dev.clickpipe.testbed.ClickHouseProcess;
+import dev.clickpipe.testbed.Fault;
+import dev.clickpipe.testbed.Postgres;
+import dev.clickpipe.testbed.SharedClickHouse;
+import dev.clickpipe.testbed.SharedPostgres;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.Executor;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Loads that are disturbed, and what the next try makes of them. */
+class SnapshotFaultsIT {
+    @RegisterExtension
+    static final SharedPostgres POSTGRES = new SharedPostgres();
+
+    @RegisterExtension
+    static final SharedClickHouse CLICKHOUSE = new SharedClickHouse();
+
+    private static final Executor THREADS = task -> Thread.ofVirtual().start(task);
+
+    @TempDir
+    Path directory;
+
+    private LoadedPipe pipe() {
+        return new LoadedPipe(directory, POSTGRES.client(), CLICKHOUSE.client());
+    }
+
+    private static void create(String table, int rows) {
+        POSTGRES.client()
+                .execute(
+                        "CREATE TABLE " + table + " (id int PRIMARY KEY, n int, filler text)",
+                        "INSERT INTO " + table + " SELECT i, 0, repeat('x', 100) FROM generate_series(1, " + rows
+                                + ") i",
+                        "ANALYZE " + table);
+    }
+
+    @Test
+    void only_what_is_missing_is_read_again() throws InterruptedException {
+        create("resumed", 10_000);
+        create("beside", 1000);
+        try (var pipe =
+                pipe().table("public", "resumed", ReplacingMergeTree).table("public", "beside", ReplacingMergeTree)) {
+            CLICKHOUSE.failNext("INSERT INTO `resumed`", Fault.Refuse.memoryLimit());
+            var first = pipe.snapshot();
+            assertThatThrownBy(() -> first.run(new Stop())).isInstanceOfSatisfying(PipeException.class, e -> {
+                assertThat(e.retryable()).isTrue();
+                assertThat(e).hasMessageContaining("memory limit exceeded");
+            });
+            // One chunk failed; neither the table's others nor the other table waited for it.
+            assertThat(pipe.ledger("resumed", "countIf(NOT loaded)")).isEqualTo(List.of(List.of("1")));
+            pipe.compare("public", "beside").assertEqual();
+            var boundary = pipe.definition("resumed").boundary();
+
+            POSTGRES.client().execute("UPDATE beside SET n = 1 WHERE id = 1");
+            pipe.load();
+            pipe.compare("public", "resumed").assertEqual();
+            assertThat(pipe.ledger("resumed", "countIf(lsn != '" + boundary + "')"))
+                    .isEqualTo(List.of(List.of("1")));
+            assertThat(pipe.definition("resumed").boundary()).isEqualTo(boundary);
+            assertThat(CLICKHOUSE.client().query("SELECT uniq(_clickpipe_version) FROM resumed"))
+                    .isEqualTo("2");
+            assertThat(CLICKHOUSE.client().query("SELECT sum(n) FROM beside")).isEqualTo("0");
+        }
+    }
+
+    @Test
+    void rows_whose_confirmation_was_lost_do_not_count_twice() throws InterruptedException {
+        create("replaced", 5000);
+        create("appended", 5000);
+        try (var pipe = pipe().table("public", "replaced", ReplacingMergeTree).table("public", "appended", MergeTree)) {
+            CLICKHOUSE.failNext("INSERT INTO `replaced`", new Fault.LoseAnswer());
+            CLICKHOUSE.failNext("INSERT INTO `appended`", new Fault.LoseAnswer());
+            assertThatThrownBy(pipe::load).isInstanceOf(PipeException.class);
+            var boundary = pipe.definition("appended").boundary();
+            pipe.load();
+            pipe.compare("public", "replaced").assertEqual();
+            pipe.compare("public", "appended").assertEqual();
+            // The append-only table was read in one session, the second one.
+            assertThat(pipe.definition("appended").boundary()).isNotEqualTo(boundary);
+            assertThat(CLICKHOUSE.client().query("SELECT uniq(_clickpipe_version) FROM appended"))
+                    .isEqualTo("1");
+            assertThat(pipe.ledger("appended", "DISTINCT generation, lsn"))
+                    .isEqualTo(List.of(List.of("2", pipe.definition("appended").boundary())));
+        }
+    }
+
+    /** Without a stream to mend the seam, chunks of two sessions would not fit together. */
+    @Test
+    void a_load_that_no_stream_follows_is_of_one_moment() throws InterruptedException {
+        create("moment", 5000);
+        try (var pipe = new LoadedPipe(directory, POSTGRES.client(), CLICKHOUSE.client(), ReplicationMode.SNAPSHOT)
+                .table("public", "moment", ReplacingMergeTree)) {
+            CLICKHOUSE.failNext("INSERT INTO `moment`", new Fault.Disconnect());
+            assertThatThrownBy(pipe::load).isInstanceOf(PipeException.class);
+            POSTGRES.client().execute("DELETE FROM moment WHERE id % 2 = 0");
+            pipe.load();
+            pipe.compare("public", "moment").assertEqual();
+        }
+    }
+
+    @Test
+    void a_table_rewritten_between_sessions_starts_over() throws InterruptedException {
+        create("vacuumed", 10_000);
+        create("truncated", 10_000);
+        try (var pipe = pipe().table("public", "vacuumed", ReplacingMergeTree)
+                .table("public", "truncated", ReplacingMergeTree)) {
+            CLICKHOUSE.failNext("INSERT INTO `vacuumed`", new Fault.Disconnect());
+            CLICKHOUSE.failNext("INSERT INTO `truncated`", new Fault.Disconnect());
+            assertThatThrownBy(pipe::load).isInstanceOf(PipeException.class);
+            var boundary = pipe.definition("truncated").boundary();
+            POSTGRES.client()
+                    .execute(
+                            "DELETE FROM vacuumed WHERE id < 5000",
+                            "VACUUM FULL vacuumed",
+                            "TRUNCATE truncated",
+                            "INSERT INTO truncated VALUES (1, 1, 'new')");
+            pipe.load();
+            pipe.compare("public", "vacuumed").assertEqual();
+            pipe.compare("public", "truncated").assertEqual();
+            assertThat(pipe.ledger("truncated", "DISTINCT generation")).isEqualTo(List.of(List.of("2")));
+            assertThat(pipe.definition("truncated").boundary()).isNotEqualTo(boundary);
+        }
+    }
+
+    @Test
+    void a_table_that_is_gone_or_closed_fails_alone() throws InterruptedException {
+        create("dropped", 10);
+        create("replaced_by_another", 10);
+        create("closed", 10);
+        create("open", 10);
+        POSTGRES.client()
+                .execute("CREATE ROLE reader LOGIN REPLICATION PASSWORD 'reader'", "GRANT SELECT ON open TO reader");
+        var reader = new Postgres(
+                POSTGRES.client().host(),
+                POSTGRES.client().port(),
+                "reader",
+                "reader",
+                POSTGRES.client().database());
+        try (var pipe = new LoadedPipe(directory, reader, CLICKHOUSE.client())) {
+            for (var table : List.of("dropped", "replaced_by_another", "closed", "open")) {
+                pipe.table("public", table, ReplacingMergeTree);
+            }
+            POSTGRES.client().execute("DROP TABLE dropped", "DROP TABLE replaced_by_another");
+            create("replaced_by_another", 20);
+            assertThatThrownBy(pipe::load).isInstanceOfSatisfying(PipeException.class, e -> {
+                assertThat(e.retryable()).isFalse();
+                assertThat(e.problems())
+                        .extracting(Problem::object, Problem::reason)
+                        .containsExactlyInAnyOrder(
+                                tuple("table public.dropped", "SourceTableMissing"),
+                                tuple("table public.replaced_by_another", "SourceTableMissing"),
+                                tuple("table public.closed", "PermissionDenied"));
+            });
+            pipe.compare("public", "open").assertEqual();
+        } finally {
+            POSTGRES.client().execute("DROP OWNED BY reader", "DROP ROLE reader");
+        }
+    }
+
+    @Test
+    void a_second_worker_waits_for_the_first() throws Exception {
+        create("contested", 3000);
+        try (var pipe = pipe().table("public", "contested", MergeTree)) {
+            var first = SnapshotSession.open(pipe.source, pipe.pipe, problem -> {}, new Stop())
+                    .orElseThrow();
+            var reader = first.openReader();
+            var second = pipe.snapshot();
+            var load = CompletableFuture.runAsync(() -> run(second), THREADS);
+            await().untilAsserted(() -> assertThat(second.status().problem())
+                    .extracting(Problem::reason)
+                    .isEqualTo("AnotherLoadRuns"));
+            first.close();
+            // A reader of the former session may still be inserting.
+            await().during(1500, TimeUnit.MILLISECONDS).until(() -> !load.isDone());
+            reader.close();
+            load.get();
+            pipe.compare("public", "contested").assertEqual();
+        }
+    }
+
+    @Test
+    void sessions_that_postgres_ends_are_made_up_for() throws Exception {
+        create("interrupted", 30_000);
+        create("interrupted_log", 30_000);
+        try (var pipe = pipe().table("public", "interrupted", ReplacingMergeTree)
+                .table("public", "interrupted_log", MergeTree)) {
+            for (var victim : List.of("initial load", "snapshot")) {
+                var snapshot = pipe.snapshot();
+                var load = CompletableFuture.runAsync(() -> run(snapshot), THREADS);
+                await().until(() -> snapshot.status().load().rows() > 2000);
+                POSTGRES.client()
+                        .execute(
+                                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'clickpipe tests/load "
+                                        + victim + "'");
+                assertThatThrownBy(load::join)
+                        .isInstanceOf(CompletionException.class)
+                        .hasCauseInstanceOf(PipeException.class)
+                        .satisfies(e -> assertThat(((PipeException) e.getCause()).retryable())
+                                .isTrue());
+            }
+            pipe.load();
+            pipe.compare("public", "interrupted").assertEqual();
+            pipe.compare("public", "interrupted_log").assertEqual();
+            assertThat(pipe.ledger("interrupted", "uniq(lsn) > 1")).isEqualTo(List.of(List.of("1")));
+            assertThat(pipe.ledger("interrupted_log", "uniq(lsn)")).isEqualTo(List.of(List.of("1")));
+        }
+    }
+
+    @Test
+    void a_stop_ends_it_within_a_chunk_and_loses_nothing() throws Exception {
+        create("stopped", 30_000);
+        try (var pipe = pipe().table("public", "stopped", ReplacingMergeTree)) {
+            var stop = new Stop();
+            var snapshot = pipe.snapshot();
+            var load = CompletableFuture.runAsync(() -> run(snapshot, stop), THREADS);
+            await().until(() -> snapshot.status().load().rows() > 2000);
+            stop.request();
+            load.get(10, TimeUnit.SECONDS);
+            assertThat(snapshot.status().load().tablesDone()).isZero();
+            pipe.load();
+            pipe.compare("public", "stopped").assertEqual();
+            assertThat(pipe.ledger("stopped", "uniq(lsn)")).isEqualTo(List.of(List.of("2")));
+        }
+    }
+
+    @Test
+    void a_worker_that_is_killed_leaves_no_trace_in_the_result() throws Exception {
+        create("killed", 60_000);
+        create("killed_log", 20_000);
+        try (var pipe = pipe().table("public", "killed", ReplacingMergeTree).table("public", "killed_log", MergeTree)) {
+            var worker = worker(pipe);
+            try {
+                await().until(() -> Integer.parseInt(pipe.ledger("killed", "countIf(loaded)")
+                                .getFirst()
+                                .getFirst())
+                        > 3);
+            } finally {
+                worker.destroyForcibly().waitFor();
+            }
+            var loaded = pipe.ledger("killed", "chunk, lsn, written_at, loaded").stream()
+                    .filter(row -> row.get(3).equals("true"))
+                    .toList();
+            assertThat(pipe.ledger("killed", "countIf(NOT loaded) > 0")).isEqualTo(List.of(List.of("1")));
+            pipe.load();
+            pipe.compare("public", "killed").assertEqual();
+            pipe.compare("public", "killed_log").assertEqual();
+            assertThat(pipe.ledger("killed", "chunk, lsn, written_at, loaded")).containsAll(loaded);
+            assertThat(pipe.ledger("killed", "uniq(lsn)")).isEqualTo(List.of(List.of("2")));
+        }
+    }
+
+    private Process worker(LoadedPipe pipe) throws IOException {
+        var manifest = Files.writeString(directory.resolve("pipe.yaml"), """
+                apiVersion: clickpipe.dev/v1alpha1
+                kind: ClickPipe
+                metadata: {namespace: tests, name: load, uid: %s}
+                spec:
+                  source:
+                    postgres:
+                      host: %s
+                      port: %d
+                      database: %s
+                      credentials: {secretRef: {name: unused}}
+                      settings: {snapshotNumRowsPerPartition: 1000, snapshotNumberOfParallelTables: 2}
+                  tableMappings:
+                    - {sourceSchemaName: public, sourceTable: killed, targetTable: killed}
+                  destination:
+                    clickhouse: {host: %s, port: %d, database: %s, credentials: {secretRef: {name: unused}}}
+                """.formatted(
+                        pipe.pipe.uid(),
+                        POSTGRES.client().host(),
+                        POSTGRES.client().port(),
+                        POSTGRES.client().database(),
+                        CLICKHOUSE.client().host(),
+                        CLICKHOUSE.client().port(),
+                        CLICKHOUSE.client().database()));
+        return new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "-Xmx64m",
+                        "-Djava.util.logging.manager=org.jboss.logmanager.LogManager",
+                        "--enable-native-access=ALL-UNNAMED",
+                        "--sun-misc-unsafe-memory-access=allow",
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        Main.class.getName(),
+                        "snapshot",
+                        "--pipe",
+                        manifest.toString(),
+                        "--credentials",
+                        directory.toString(),
+                        "--http-port",
+                        "0")
+                .redirectErrorStream(true)
+                .redirectOutput(directory.resolve("log").toFile())
+                .start();
+    }
+
+    @Test
+    void a_click_house_that_dies_is_waited_for() throws Exception {
+        create("outlived", 30_000);
+        create("outlived_log", 5000);
+        try (var server = ClickHouseProcess.create()) {
+            server.client("system").query("CREATE DATABASE target");
+            var clickHouse = server.client("target");
+            try (var pipe = new LoadedPipe(directory, POSTGRES.client(), clickHouse)
+                    .table("public", "outlived", ReplacingMergeTree)
+                    .table("public", "outlived_log", MergeTree)) {
+                var snapshot = pipe.snapshot();
+                var load = CompletableFuture.runAsync(() -> run(snapshot), THREADS);
+                await().until(() -> snapshot.status().load().rows() > 3000);
+                server.kill();
+                assertThatThrownBy(load::join)
+                        .hasCauseInstanceOf(PipeException.class)
+                        .satisfies(e -> assertThat(((PipeException) e.getCause()).retryable())
+                                .isTrue());
+                server.start();
+                pipe.load();
+                pipe.compare("public", "outlived").assertEqual();
+                pipe.compare("public", "outlived_log").assertEqual();
+            }
+        }
+    }
+
+    private static void run(Snapshot snapshot) {
+        run(snapshot, new Stop());
+    }
+
+    private static void run(Snapshot snapshot, Stop stop) {
+        try {
+            snapshot.run(stop);
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+}

@@ -179,6 +179,7 @@ final class FakeKubelet {
         private final String ip;
         private volatile WorkerStatus says;
         private volatile boolean hangs;
+        private boolean stopping;
         private HttpServer server;
         private ContainerState last = new ContainerState();
         private int restarts;
@@ -332,6 +333,15 @@ final class FakeKubelet {
             hangUp();
         }
 
+        /** Asks it to stop, once; true when it has. */
+        private boolean stopped() {
+            if (!stopping) {
+                stopping = true;
+                stop();
+            }
+            return !script.isAlive();
+        }
+
         private ContainerState terminated(int code, String reason, String message) {
             return new ContainerStateBuilder()
                     .withNewTerminated()
@@ -361,9 +371,19 @@ final class FakeKubelet {
         }
 
         private void status(UnaryOperator<PodStatus> change) {
-            client.pods().inNamespace(namespace).withName(name()).editStatus(p -> new PodBuilder(p)
-                    .withStatus(change.apply(p.getStatus()))
-                    .build());
+            while (true) {
+                try {
+                    client.pods().inNamespace(namespace).withName(name()).editStatus(p -> new PodBuilder(p)
+                            .withStatus(change.apply(p.getStatus()))
+                            .build());
+                    return;
+                } catch (KubernetesClientException e) {
+                    // somebody else changed the pod: again
+                    if (e.getCode() != 409) {
+                        throw e;
+                    }
+                }
+            }
         }
 
         private void listen() {
@@ -436,11 +456,10 @@ final class FakeKubelet {
         owners.addAll(uids(deployments));
         for (var pod : pods) {
             if (pod.getMetadata().getDeletionTimestamp() != null) {
-                var container = containers.remove(pod.getMetadata().getUid());
-                if (container != null) {
-                    container.stop();
+                var container = containers.get(pod.getMetadata().getUid());
+                if (container == null || container.stopped()) {
+                    client.resource(pod).withGracePeriod(0).delete();
                 }
-                client.resource(pod).withGracePeriod(0).delete();
             } else if (orphaned(pod, owners)) {
                 client.resource(pod).delete();
             } else {

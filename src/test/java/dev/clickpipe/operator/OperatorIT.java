@@ -133,6 +133,7 @@ class OperatorIT {
             cluster.lookAgain(ORDERS);
             var before = cluster.versions();
             for (int i = 0; i < 5; i++) {
+                cluster.clock.advance(Duration.ofSeconds(2));
                 cluster.lookAgain(ORDERS);
             }
             assertThat(cluster.versions()).isEqualTo(before);
@@ -666,6 +667,7 @@ class OperatorIT {
         void workersStopThenTheSourceIsCleanedThenItGoes(Cluster cluster) {
             var streams = new AtomicInteger();
             var streamsAtTeardown = new AtomicInteger(-1);
+            var stopped = new CountDownLatch(1);
             cluster.kubelet.when(Role.CDC, container -> {
                 container.start();
                 container.says(streaming());
@@ -673,6 +675,8 @@ class OperatorIT {
                 try {
                     container.forever();
                 } finally {
+                    // it takes its time
+                    stopped.await();
                     streams.decrementAndGet();
                 }
             });
@@ -689,6 +693,11 @@ class OperatorIT {
                             .gauges())
                     .isNotEmpty();
             cluster.pipe(ORDERS).delete();
+            cluster.await("the wait for the worker", ORDERS, pipe -> Cluster.message(pipe)
+                    .contains("to stop"));
+            cluster.lookAgain(ORDERS);
+            assertThat(cluster.jobs(Role.TEARDOWN)).isEmpty();
+            stopped.countDown();
             cluster.awaitGone(ORDERS);
             assertThat(streamsAtTeardown).hasValue(0);
             assertThat(cluster.deployments()).isEmpty();

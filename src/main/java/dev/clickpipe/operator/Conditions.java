@@ -58,6 +58,13 @@ final class Conditions {
         return find(status, READY).map(c -> new Cause(c.getReason(), c.getMessage()));
     }
 
+    /** Since when the pipe is ready, as last written; empty when it is not. */
+    static Optional<Instant> readySince(ClickPipeStatus status) {
+        return find(status, READY)
+                .filter(c -> "True".equals(c.getStatus()))
+                .map(c -> Instant.parse(c.getLastTransitionTime()));
+    }
+
     private static Optional<Condition> find(ClickPipeStatus status, String type) {
         return status == null || status.conditions() == null
                 ? Optional.empty()

@@ -249,7 +249,7 @@ record Lifecycle(Worker worker, Duration teardownTimeout) {
                 if (said.isPresent() && problem(said.get()) != null) {
                     return running(Standing.HINDERED, problem(said.get()));
                 }
-                if (said.isPresent() && said.get().state() == WorkerStatus.State.Working) {
+                if (said.isPresent() && said.get().state() == WorkerStatus.State.Working || readyUnasked(pod.get())) {
                     return running(Standing.READY, new Cause("Running", "Replicating changes of " + tables() + "."));
                 }
                 if (said.isEmpty() && unreachable(pod.get())) {
@@ -277,6 +277,16 @@ record Lifecycle(Worker worker, Duration teardownTimeout) {
                     .orElseGet(() -> running(
                             Standing.PROGRESSING,
                             new Cause("WorkerStarting", "Waiting for the cdc worker to stream.")));
+        }
+
+        /** An operator that was just started has not asked this worker yet, but the one before it had found it at work. */
+        private boolean readyUnasked(Pod pod) {
+            return phase == Phase.Running
+                    && pod.report().at() == null
+                    && pod.report().failure() == null
+                    && Conditions.readySince(status)
+                            .map(since -> !pod.startedAt().isAfter(since))
+                            .orElse(false);
         }
 
         private boolean unreachable(Pod pod) {

@@ -223,7 +223,7 @@ class OperatorIT {
                     .isEmpty());
             cluster.lookAgain(ORDERS);
             assertThat(cluster.get(ORDERS).getStatus().phase()).isEqualTo(Phase.Failed);
-            assertThat(events(cluster, "WalLevel")).singleElement().matches(e -> e.getType()
+            assertThat(events(cluster, "Failed")).singleElement().matches(e -> e.getType()
                     .equals("Warning"));
 
             // and then it is not

@@ -53,7 +53,7 @@ class OperatorProcessIT {
         await().atMost(PATIENCE).until(() -> get("/q/health/ready").statusCode() == 200);
         assertThat(get("/q/health/live").statusCode()).isEqualTo(200);
         assertThat(get("/q/health/started").statusCode()).isEqualTo(200);
-        var metrics = get("/q/metrics").body();
+        var metrics = get("/metrics").body();
         assertThat(metrics)
                 .contains("clickpipe_phase{name=\"orders\",namespace=\"" + cluster.namespace
                         + "\",phase=\"Running\"} 1.0")

@@ -216,11 +216,15 @@ install_operator() {
 }
 
 wait_for_operator() {
-  local deployment
+  local deployment pods=(kubectl_ -n "$OPERATOR_NAMESPACE" get pods) deadline=$((SECONDS + 120))
   deployment=$(kubectl_ -n "$OPERATOR_NAMESPACE" get deployment -o name | head -n 1)
-  kubectl_ -n "$OPERATOR_NAMESPACE" rollout status "$deployment" --timeout=120s && return 0
-  kubectl_ -n "$OPERATOR_NAMESPACE" get pods
-  kubectl_ -n "$OPERATOR_NAMESPACE" logs "$deployment" --tail=15
+  while ((SECONDS < deadline)); do
+    if kubectl_ -n "$OPERATOR_NAMESPACE" rollout status "$deployment" --timeout=5s; then return 0; fi
+    # One that has died twice will not come up by waiting.
+    if "${pods[@]}" -o 'jsonpath={.items[*].status.containerStatuses[*].restartCount}' | grep -qE '(^| )([2-9]|[1-9][0-9])'; then break; fi
+  done
+  "${pods[@]}"
+  { kubectl_ -n "$OPERATOR_NAMESPACE" logs "$deployment" | grep -E 'ERROR|Caused by|clickpipe:' || kubectl_ -n "$OPERATOR_NAMESPACE" logs "$deployment"; } | tail -n 8
   return 1
 }
 

@@ -46,7 +46,6 @@ import picocli.CommandLine.Parameters;
  */
 @Command(
         name = "clickpipe",
-        mixinStandardHelpOptions = true,
         sortOptions = false,
         description =
                 "Replicates Postgres into ClickHouse. Exit codes: 0 done, 2 wrong usage, 10 refused or impossible, 11 may work next time.")
@@ -60,6 +59,12 @@ public final class Main {
         cdc,
         teardown
     }
+
+    @Option(
+            names = {"-h", "--help"},
+            usageHelp = true,
+            description = "Shows this.")
+    private boolean help;
 
     @Parameters(
             paramLabel = "MODE",
@@ -121,7 +126,11 @@ public final class Main {
         var exitCode = new CompletableFuture<ExitCode>();
         var stop = new Stop();
         stopOnSignal(stop, exitCode);
-        exitCode.complete(main.work(stop));
+        try {
+            exitCode.complete(main.work(stop));
+        } finally {
+            exitCode.complete(ExitCode.RETRYABLE); // an Error, of memory say: the hook need not wait
+        }
         System.exit(exitCode.join().code());
     }
 

@@ -28,7 +28,6 @@ class ArchitectureTest {
                         "org.postgresql..",
                         "com.clickhouse..")
                 .because("it holds no database credentials: setup, snapshot, cdc and teardown are pods of their own")
-                .allowEmptyShould(true)
                 .check(CLASSES);
     }
 

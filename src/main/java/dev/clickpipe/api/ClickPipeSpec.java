@@ -21,7 +21,7 @@ public record ClickPipeSpec(
 
         @Required
         @Size(min = 1, max = 1000)
-        @JsonPropertyDescription("The tables to replicate, each into a target table of its own.")
+        @JsonPropertyDescription("The tables to replicate, each once and into a target table of its own.")
         List<TableMapping> tableMappings,
 
         @Required @JsonPropertyDescription("Where the rows go.")

@@ -26,7 +26,7 @@ public record Workers(
         @Size(max = 64) @JsonPropertyDescription("Taints that workers tolerate, as in a pod.")
         List<Toleration> tolerations,
 
-        @JsonPropertyDescription("Where workers rather run, as in a pod.")
+        @JsonPropertyDescription("Which nodes and neighbours workers prefer or need, as in a pod.")
         Affinity affinity,
 
         @JsonPropertyDescription("Added to every worker pod.")

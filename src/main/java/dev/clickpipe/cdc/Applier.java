@@ -21,16 +21,20 @@ import java.util.concurrent.Future;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Brings batches to ClickHouse, one at a time, while the reading thread goes on. A batch is done when all its rows are confirmed
  * and the offset is recorded. For one thread; the work is done on others.
  */
 final class Applier implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(Applier.class);
+
     /** Tables of one batch inserted at the same time. */
     private static final int PARALLEL_TABLES = 8;
 
-    private static final Duration PATIENCE_WHEN_ABANDONED = Duration.ofSeconds(5);
+    private static final Duration PATIENCE_WHEN_ABANDONED = Duration.ofSeconds(2);
 
     private final ClickHouseClient clickHouse;
     private final Offsets offsets;
@@ -44,6 +48,7 @@ final class Applier implements AutoCloseable {
     private Lsn recorded;
     private Batch batch;
     private FutureTask<Void> work;
+    private Thread thread;
 
     /**
      * @param start the offset recorded last
@@ -93,7 +98,7 @@ final class Applier implements AutoCloseable {
             applyAll(next);
             return null;
         });
-        Thread.ofVirtual().name("apply").start(work);
+        thread = Thread.ofVirtual().name("apply").start(work);
     }
 
     /**
@@ -165,21 +170,13 @@ final class Applier implements AutoCloseable {
     }
 
     /**
-     * Removes the rows that were there before. Rows of later transactions may be there already when the stream is read again
-     * after a crash, or when the table was loaded after the TRUNCATE: they stay, for their versions are greater.
+     * Removes the rows that were there before, by their versions. Not with TRUNCATE: rows of later transactions may be there, when
+     * the stream is read again after a crash or the table was loaded after it was truncated, and a statement whose client vanished
+     * may run at any time.
      */
     private void truncate(Truncation truncation) {
-        var table = identifier(truncation.target().name());
-        boolean later = !clickHouse
-                .query(
-                        "SELECT 1 FROM " + table + " WHERE " + SystemColumns.VERSION + " > {version:UInt128} LIMIT 1",
-                        Map.of("version", truncation.version().toString()))
-                .isEmpty();
-        clickHouse.execute(
-                later
-                        ? "ALTER TABLE " + table + " DELETE WHERE " + SystemColumns.VERSION + " < toUInt128('"
-                                + truncation.version() + "') SETTINGS mutations_sync = 2"
-                        : "TRUNCATE TABLE " + table + " SETTINGS max_table_size_to_drop = 0");
+        clickHouse.execute("ALTER TABLE " + identifier(truncation.target().name()) + " DELETE WHERE "
+                + SystemColumns.VERSION + " < toUInt128('" + truncation.version() + "') SETTINGS mutations_sync = 1");
     }
 
     private static RuntimeException unwrapped(ExecutionException e) {
@@ -195,17 +192,18 @@ final class Applier implements AutoCloseable {
     /** Abandons the batch under way, if there is one; what of it is stored will be sent again, or known to be there. */
     @Override
     public void close() {
-        if (work != null) {
-            work.cancel(true);
-        }
         inserts.shutdownNow();
-        boolean interrupted = false;
-        try {
-            inserts.awaitTermination(PATIENCE_WHEN_ABANDONED.toSeconds(), TimeUnit.SECONDS);
-        } catch (InterruptedException e) {
-            interrupted = true;
+        if (work == null) {
+            return;
         }
-        if (interrupted) {
+        work.cancel(true);
+        try {
+            // No two runs at the same time, if it can be helped.
+            if (!thread.join(PATIENCE_WHEN_ABANDONED)
+                    || !inserts.awaitTermination(PATIENCE_WHEN_ABANDONED.toMillis(), TimeUnit.MILLISECONDS)) {
+                LOG.warn("an abandoned insert does not end; ClickHouse is asked for it before the next run");
+            }
+        } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
     }

@@ -44,14 +44,18 @@ import org.slf4j.LoggerFactory;
 public final class Cdc implements Mode {
     private static final Logger LOG = LoggerFactory.getLogger(Cdc.class);
 
-    /** Encoded rows in a batch, in bytes; a single transaction may add as much again. */
-    private static final long BATCH_BYTES = 32L * 1024 * 1024;
+    /**
+     * Encoded rows in a batch, in bytes; a single transaction may add as much again. Two batches of that size, in arrays that grow
+     * by doubling, are half the heap.
+     */
+    private static final long BATCH_BYTES =
+            Math.clamp(Runtime.getRuntime().maxMemory() / 16, 1024 * 1024, 32 * 1024 * 1024);
     /** Where no rows come, progress is recorded and acknowledged this often. */
     private static final Duration IDLE_INTERVAL = Duration.ofSeconds(10);
 
     private static final Duration LONGEST_PAUSE = Duration.ofMillis(20);
     /** A stop waits this long for the batch under way. */
-    private static final Duration DRAIN = Duration.ofSeconds(5);
+    private static final Duration DRAIN = Duration.ofSeconds(4);
     /** A Postgres that shuts down waits for us; we don't let it wait longer than this for ClickHouse. */
     private static final Duration SHUTDOWN_PATIENCE = Duration.ofSeconds(5);
     /** How long a former worker's insert may take to end. */
@@ -61,14 +65,20 @@ public final class Cdc implements Mode {
     private final PostgresClient postgres;
     private final ClickHouseClient clickHouse;
     private final Progress progress;
+    private final Duration idleInterval;
     private final SourceMonitor monitor;
     private Thread monitoring;
 
     public Cdc(Pipe pipe, PostgresClient postgres, ClickHouseClient clickHouse, MeterRegistry meters) {
+        this(pipe, postgres, clickHouse, meters, IDLE_INTERVAL);
+    }
+
+    Cdc(Pipe pipe, PostgresClient postgres, ClickHouseClient clickHouse, MeterRegistry meters, Duration idleInterval) {
         this.pipe = pipe;
         this.postgres = postgres;
         this.clickHouse = clickHouse;
         this.progress = new Progress(pipe, meters, Clock.systemUTC());
+        this.idleInterval = idleInterval;
         this.monitor = new SourceMonitor(pipe, postgres, progress);
     }
 
@@ -115,7 +125,7 @@ public final class Cdc implements Mode {
                 Duration.ofSeconds(pipe.settings().syncIntervalSeconds()).toNanos();
 
         private Batch batch = new Batch();
-        private long appliedAt = System.nanoTime() - IDLE_INTERVAL.toNanos();
+        private long appliedAt = System.nanoTime() - idleInterval.toNanos();
         private Duration pause = Duration.ZERO;
         /** When a server that shuts down began to wait for us; 0 while none does. */
         private long awaitedSince;
@@ -167,7 +177,7 @@ public final class Cdc implements Mode {
             long now = System.nanoTime();
             if (batch.isEmpty()) {
                 return stream.position().compareTo(stream.acknowledged()) > 0
-                        && (stream.replyRequested() || now - appliedAt >= IDLE_INTERVAL.toNanos());
+                        && (stream.replyRequested() || now - appliedAt >= idleInterval.toNanos());
             }
             return now - batch.firstChangeAt() >= interval || stream.replyRequested();
         }
@@ -270,11 +280,7 @@ public final class Cdc implements Mode {
      */
     private void awaitFormerInserts(Stop stop) throws InterruptedException {
         long deadline = System.nanoTime() + FORMER_INSERTS.toNanos();
-        while (!clickHouse
-                .query(
-                        "SELECT 1 FROM system.processes WHERE Settings['log_comment'] = {comment:String} AND query_kind = 'Insert' LIMIT 1",
-                        Map.of("comment", comment()))
-                .isEmpty()) {
+        while (formerInsertRuns()) {
             if (System.nanoTime() > deadline) {
                 throw PipeException.retryable(
                         new Problem(
@@ -287,6 +293,22 @@ public final class Cdc implements Mode {
             if (stop.await(Duration.ofMillis(200))) {
                 return;
             }
+        }
+    }
+
+    private boolean formerInsertRuns() {
+        try {
+            return !clickHouse
+                    .query(
+                            "SELECT 1 FROM system.processes WHERE Settings['log_comment'] = {comment:String} AND query_kind = 'Insert' LIMIT 1",
+                            Map.of("comment", comment()))
+                    .isEmpty();
+        } catch (PipeException e) {
+            if (e.retryable()) {
+                throw e;
+            }
+            LOG.warn("whether a former worker's insert still runs can't be asked", e);
+            return false;
         }
     }
 

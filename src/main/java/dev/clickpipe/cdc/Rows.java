@@ -15,6 +15,10 @@ final class Rows {
     private final TsvBuffer encoded = new TsvBuffer();
     private final List<Hole> holes = new ArrayList<>();
     private int count;
+    /** Where the row begins that is being appended. */
+    private int begin;
+    /** How many holes the rows before it have. */
+    private int holesBefore;
 
     Rows(Target target) {
         this.target = target;
@@ -31,12 +35,21 @@ final class Rows {
 
     void ended() {
         encoded.newline();
+        for (; holesBefore < holes.size(); holesBefore++) {
+            holes.get(holesBefore).end = encoded.size();
+        }
+        begin = encoded.size();
         count++;
     }
 
-    /** Leaves out a value here, to be filled in before the rows are sent. */
-    void leaveOut(int column, RowKey key) {
-        holes.add(new Hole(encoded.size(), column, key));
+    /**
+     * Leaves out a value here, to be filled in before the rows are sent.
+     *
+     * @param before the key that the row had before this change
+     * @param after the key that it has now
+     */
+    void leaveOut(int column, RowKey before, RowKey after) {
+        holes.add(new Hole(begin, encoded.size(), column, before, after));
     }
 
     int count() {
@@ -48,28 +61,51 @@ final class Rows {
         return holes;
     }
 
-    /** Writes the rows with their holes filled in. */
+    /**
+     * Writes the rows with their holes filled in.
+     *
+     * <p>Where a value was not found, its row was deleted or got another key later on, and that change is on its way. A history
+     * keeps the row, with NULL. A ReplacingMergeTree does without it: nothing would be left of it anyway, and the next change must
+     * not take the NULL for the value.
+     */
     void writeTo(OutputStream out) throws IOException {
         int written = 0;
-        for (var hole : holes) {
-            encoded.writeTo(out, written, hole.position);
-            out.write(hole.value.encoded());
-            written = hole.position;
+        for (int first = 0, next; first < holes.size(); first = next) {
+            next = first + 1;
+            boolean complete = holes.get(first).value.found();
+            for (; next < holes.size() && holes.get(next).begin == holes.get(first).begin; next++) {
+                complete &= holes.get(next).value.found();
+            }
+            if (complete || target.appendOnly()) {
+                for (var hole : holes.subList(first, next)) {
+                    encoded.writeTo(out, written, hole.position);
+                    out.write(hole.value.encoded());
+                    written = hole.position;
+                }
+            } else {
+                encoded.writeTo(out, written, holes.get(first).begin);
+                written = holes.get(first).end;
+            }
         }
         encoded.writeTo(out, written, encoded.size());
     }
 
     /** A place in the encoded rows where the value of a column is missing: Postgres did not send it, as it did not change. */
     static final class Hole {
+        private final int begin;
         private final int position;
         private final int column;
-        private final RowKey key;
+        private final RowKey before;
+        private final RowKey after;
+        private int end;
         private Value value;
 
-        private Hole(int position, int column, RowKey key) {
+        private Hole(int begin, int position, int column, RowKey before, RowKey after) {
+            this.begin = begin;
             this.position = position;
             this.column = column;
-            this.key = key;
+            this.before = before;
+            this.after = after;
         }
 
         int position() {
@@ -82,16 +118,18 @@ final class Rows {
         }
 
         /** The key that the row had before this change. */
-        RowKey key() {
-            return key;
+        RowKey before() {
+            return before;
         }
 
         Value value() {
             return value;
         }
 
+        /** The value is this one, which other holes may share. */
         void fill(Value with) {
             value = with;
+            with.alsoUnder(after);
         }
     }
 
@@ -99,7 +137,19 @@ final class Rows {
     static final class Value {
         private static final byte[] NULL = {'\\', 'N'};
 
+        private final List<RowKey> keys = new ArrayList<>();
         private byte[] encoded;
+
+        /** The keys that the row had, the former first. */
+        List<RowKey> keys() {
+            return keys;
+        }
+
+        void alsoUnder(RowKey key) {
+            if (keys.isEmpty() || !keys.getLast().equals(key)) {
+                keys.add(key);
+            }
+        }
 
         /** As a TabSeparated field; NULL as long as it was not found. */
         byte[] encoded() {

@@ -105,6 +105,7 @@ final class TableWriter {
 
     private void newRow(Rows rows, OldTuple old, Tuple row) {
         RowKey before = null;
+        RowKey after = null;
         for (int i = 0; i < shape.sources().length; i++) {
             rows.encoded().tab();
             int source = shape.sources()[i];
@@ -113,8 +114,11 @@ final class TableWriter {
             } else if (old != null && carries(old, i)) {
                 value(rows.encoded(), i, old.tuple());
             } else {
-                before = before == null ? keyBefore(old, row) : before;
-                rows.leaveOut(i, before);
+                if (before == null) {
+                    before = key(old, row, true);
+                    after = old == null ? before : key(old, row, false);
+                }
+                rows.leaveOut(i, before, after);
             }
         }
         rows.ended();
@@ -159,12 +163,14 @@ final class TableWriter {
         return Arrays.equals(a.bytes(), a.from(column), a.to(column), b.bytes(), b.from(column), b.to(column));
     }
 
-    private RowKey keyBefore(OldTuple old, Tuple row) {
+    /** The key of the row, as it was before the change or as it is after it. */
+    private RowKey key(OldTuple old, Tuple row, boolean before) {
         var text = new ArrayList<String>(key.length);
         var encoded = new TsvBuffer(64);
         for (int column : key) {
             int source = shape.sources()[column];
-            var tuple = old != null && carries(old, column) ? old.tuple() : row;
+            boolean fromOld = source >= 0 && old != null && carries(old, column) && (before || row.unchanged(source));
+            var tuple = fromOld ? old.tuple() : row;
             if (source < 0 || !tuple.hasText(source)) {
                 throw noIdentity("an UPDATE came without the value of key column " + columnName(column));
             }

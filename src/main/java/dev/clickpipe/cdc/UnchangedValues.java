@@ -5,18 +5,21 @@ import dev.clickpipe.cdc.Rows.Value;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * Finds the values that Postgres left out: a TOASTed value that an UPDATE did not change is not sent unless the table has
  * REPLICA IDENTITY FULL (PostgreSQL documentation, 54.9, "TupleData").
  *
- * <p>Asked in this order, under the key that the row had before the change: earlier rows of the same batch; the target, which
- * holds all earlier batches; the source. The source's value may be newer than the change: then a later change is on its way
- * that carries the same value, and wins. A row that is in none of them was deleted, or got another key, by a later change; what
- * this change leaves behind is overwritten by that one, so NULL serves.
+ * <p>Asked in this order: earlier rows of the same batch, and the target, which holds all earlier batches, under the key that the
+ * row had before the change; then the source, under the keys it has had since. The source's value may be newer than the change:
+ * then a later change is on its way that carries the same value, and wins. A row that is in none of them was deleted, or got yet
+ * another key, by a later change; {@link Rows#writeTo} says what becomes of it.
  */
 final class UnchangedValues {
     private final Lookup targets;
@@ -26,7 +29,7 @@ final class UnchangedValues {
     /** A place where rows are looked up by key. */
     interface Lookup {
         /**
-         * Fills in the values that are there.
+         * Reports the values that are there.
          *
          * @param keys distinct
          * @param columns places in the definition
@@ -45,47 +48,68 @@ final class UnchangedValues {
         this.progress = progress;
     }
 
+    /** A value's place. */
+    private record Place(RowKey key, int column) {}
+
     /** Fills all holes of these rows. Earlier batches must have been confirmed. */
     void fill(Rows rows) {
         if (rows.holes().isEmpty()) {
             return;
         }
-        var sought = new HashMap<Sought, Value>();
-        fillFromBatch(rows, sought);
+        var sought = fillFromBatch(rows);
         progress.unchanged(
                 "batch",
                 rows.holes().stream().filter(hole -> hole.value().found()).count());
-        progress.unchanged("target", find(targets, rows.target(), sought));
-        progress.unchanged("source", find(sources, rows.target(), sought));
+        progress.unchanged("target", find(targets, rows.target(), sought, false));
+        progress.unchanged("source", find(sources, rows.target(), sought, true));
         progress.unchanged(
-                "gone", sought.values().stream().filter(value -> !value.found()).count());
+                "nowhere",
+                sought.values().stream().filter(value -> !value.found()).count());
     }
 
-    private record Sought(RowKey key, int column) {}
-
-    private static long find(Lookup lookup, Target target, Map<Sought, Value> sought) {
+    /** @param everyKey under all keys that the row has had, not only under the former */
+    private static long find(Lookup lookup, Target target, Map<Place, Value> sought, boolean everyKey) {
         var missing = sought.entrySet().stream()
-                .filter(entry -> !entry.getValue().found())
-                .map(Map.Entry::getKey)
+                .filter(one -> !one.getValue().found())
                 .toList();
         if (missing.isEmpty()) {
             return 0;
         }
-        var keys = missing.stream().map(Sought::key).distinct().toList();
-        var columns = missing.stream().map(Sought::column).distinct().sorted().toList();
-        lookup.find(target, keys, columns, (key, column, field) -> {
-            var value = sought.get(new Sought(key, column));
-            if (value != null) {
-                value.found(field);
+        var keys = new LinkedHashSet<RowKey>();
+        missing.forEach(one -> {
+            keys.add(one.getKey().key());
+            if (everyKey) {
+                keys.addAll(one.getValue().keys());
             }
         });
-        return missing.stream().filter(one -> sought.get(one).found()).count();
+        var columns = missing.stream()
+                .map(one -> one.getKey().column())
+                .distinct()
+                .sorted()
+                .toList();
+        var found = new HashMap<Place, byte[]>();
+        lookup.find(
+                target, List.copyOf(keys), columns, (key, column, field) -> found.put(new Place(key, column), field));
+        long count = 0;
+        for (var one : missing) {
+            // Under the last key first: a former one may have been taken by another row since.
+            var candidates = everyKey ? one.getValue().keys().reversed() : List.<RowKey>of();
+            var field = Stream.concat(
+                            candidates.stream(), Stream.of(one.getKey().key()))
+                    .map(key -> found.get(new Place(key, one.getKey().column())))
+                    .filter(Objects::nonNull)
+                    .findFirst();
+            field.ifPresent(one.getValue()::found);
+            count += field.isPresent() ? 1 : 0;
+        }
+        return count;
     }
 
     /** Fills the holes whose row was written in this batch before; the others get a value that is sought elsewhere. */
-    private static void fillFromBatch(Rows rows, Map<Sought, Value> sought) {
+    private static Map<Place, Value> fillFromBatch(Rows rows) {
+        var sought = new HashMap<Place, Value>();
         var encoded = rows.encoded().view();
-        var wanted = rows.holes().stream().map(hole -> hole.key().encoded()).collect(Collectors.toSet());
+        var wanted = rows.holes().stream().map(hole -> hole.before().encoded()).collect(Collectors.toSet());
         var latest = new HashMap<ByteBuffer, Row>();
         var target = rows.target();
         int system = target.systemColumns().size();
@@ -104,10 +128,10 @@ final class UnchangedValues {
                 holes.add(rows.holes().get(nextHole++));
             }
             for (var hole : holes) {
-                var before = latest.get(hole.key().encoded());
+                var before = latest.get(hole.before().encoded());
                 hole.fill(
                         before == null
-                                ? sought.computeIfAbsent(new Sought(hole.key(), hole.column()), none -> new Value())
+                                ? sought.computeIfAbsent(new Place(hole.before(), hole.column()), none -> new Value())
                                 : before.value(encoded, system, hole.column()));
             }
             var row = new Row(start, ends, holes);
@@ -116,6 +140,7 @@ final class UnchangedValues {
                 latest.put(own, row);
             }
         }
+        return sought;
     }
 
     /** Finds where the fields of the row that begins at {@code at} end; returns where the next row begins. */

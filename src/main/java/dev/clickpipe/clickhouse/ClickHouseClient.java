@@ -32,6 +32,9 @@ public final class ClickHouseClient implements AutoCloseable {
     /** Silence after which an answer is no longer expected; the last block of an insert may feed slow materialized views. */
     private static final int SOCKET_TIMEOUT_SECONDS = 600;
 
+    /** In bytes; the definition of a table of 1600 columns is longer than the server's default. */
+    private static final String LONGEST_STATEMENT = "16777216";
+
     /**
      * An insert counts only when its rows are stored: whatever the user's profile says, none is queued, forwarded in the
      * background, or passed over because it can't be read.
@@ -82,7 +85,9 @@ public final class ClickHouseClient implements AutoCloseable {
      */
     public void execute(String sql) {
         try {
-            await(client().execute(sql, new CommandSettings())).close();
+            var settings = new CommandSettings();
+            settings.serverSetting("max_query_size", LONGEST_STATEMENT);
+            await(client().execute(sql, settings)).close();
         } catch (PipeException e) {
             throw e;
         } catch (Exception e) {

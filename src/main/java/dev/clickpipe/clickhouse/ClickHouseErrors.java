@@ -3,10 +3,14 @@ package dev.clickpipe.clickhouse;
 import com.clickhouse.client.api.ServerException;
 import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
+import java.security.GeneralSecurityException;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import javax.net.ssl.SSLException;
 
 /**
  * What an error of the destination means: whether it passes by itself, and what to do. One table by error code (ClickHouse
@@ -126,7 +130,7 @@ public final class ClickHouseErrors {
      * @return retryable or fatal, with the server's own words; a {@link PipeException} among the causes is returned as it is
      */
     public static PipeException of(Exception e, String object) {
-        for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+        for (var cause : causes(e).toList()) {
             if (cause instanceof PipeException known) {
                 return known;
             }
@@ -134,8 +138,11 @@ public final class ClickHouseErrors {
                 return of(server, object);
             }
         }
-        var message = deepest(e);
-        var tls = message.contains("SSL") || message.contains("PKIX") || message.contains("certificate");
+        var deepest = causes(e).reduce((outer, inner) -> inner).orElseThrow();
+        var message = deepest.getClass().getSimpleName() + ": "
+                + String.valueOf(deepest.getMessage()).replaceAll("\\s+", " ");
+        boolean tls =
+                causes(e).anyMatch(cause -> cause instanceof SSLException || cause instanceof GeneralSecurityException);
         return PipeException.retryable(
                 new Problem(
                         tls ? "TlsFailed" : "CannotConnect",
@@ -174,17 +181,14 @@ public final class ClickHouseErrors {
         return message.replaceAll("\\s+", " ")
                 .replaceFirst("\\(version [^)]*\\(official build\\)\\).*", "")
                 .replaceFirst("(: )?\\(at row \\d+\\).*", "")
+                .replaceFirst(" before: '.*", "")
                 .replaceFirst("Stack trace:.*", "")
                 .strip();
     }
 
-    private static String deepest(Throwable e) {
-        var cause = e;
-        while (cause.getCause() != null && cause.getCause() != cause) {
-            cause = cause.getCause();
-        }
-        return cause.getClass().getSimpleName() + ": "
-                + String.valueOf(cause.getMessage()).replaceAll("\\s+", " ");
+    /** The exception and what caused it, the deepest last. */
+    private static Stream<Throwable> causes(Throwable e) {
+        return Stream.iterate(e, Objects::nonNull, Throwable::getCause);
     }
 
     /** For the test that holds the codes against a server's. */

@@ -7,7 +7,7 @@ import io.fabric8.kubernetes.client.KubernetesClientException;
  * Why things are as they are, as conditions and events say it.
  *
  * @param reason CamelCase, as Kubernetes demands of a condition's reason; any other text given is made to fit
- * @param message for people, in the words of whoever said it first
+ * @param message for people, in the words of whoever said it first; never empty
  */
 record Cause(String reason, String message) {
 
@@ -16,7 +16,7 @@ record Cause(String reason, String message) {
     Cause {
         reason = reason == null ? "" : reason.replaceAll("[^A-Za-z0-9_]", "");
         reason = reason.isEmpty() || !Character.isLetter(reason.charAt(0)) ? "Unknown" + reason : reason;
-        message = message == null ? "" : message.strip();
+        message = message == null || message.isBlank() ? reason : message.strip();
         message = message.length() <= MESSAGE_LIMIT ? message : message.substring(0, MESSAGE_LIMIT - 1) + "…";
     }
 

@@ -38,7 +38,8 @@ record Children(Worker worker) {
             configMaps.add(configMap(pipe, Role.CDC, observed, client));
             applyDeployment(worker.deployment(pipe), context);
         } else if (plan.stream() == Stream.KEEP) {
-            observed.deployment().ifPresent(kept -> configMaps.add(Worker.configMapName(pipe, kept.config())));
+            observed.deployment()
+                    .ifPresent(kept -> configMaps.add(Worker.configMapName(pipe, Role.CDC, kept.config())));
         } else {
             observed.deployment().ifPresent(gone -> delete(Deployment.class, gone.name(), pipe, client));
         }

@@ -42,7 +42,7 @@ final class Conditions {
                         condition(
                                 STALLED,
                                 stalled,
-                                stalled ? cause : new Cause(plan.phase().name(), "Nobody has to do anything.")),
+                                stalled ? cause : new Cause(plan.phase().name(), "It needs nobody to go on.")),
                         condition(INITIAL_LOAD_COMPLETE, plan.load() != Plan.Load.INCOMPLETE, load))
                 .stream()
                 .map(condition -> dated(condition, old, generation, now))
@@ -56,6 +56,13 @@ final class Conditions {
     /** Why the pipe is, or is not, ready, as last written. */
     static Optional<Cause> readyCause(ClickPipeStatus status) {
         return find(status, READY).map(c -> new Cause(c.getReason(), c.getMessage()));
+    }
+
+    /** Since when the pipe is ready, as last written; empty when it is not. */
+    static Optional<Instant> readySince(ClickPipeStatus status) {
+        return find(status, READY)
+                .filter(c -> "True".equals(c.getStatus()))
+                .map(c -> Instant.parse(c.getLastTransitionTime()));
     }
 
     private static Optional<Condition> find(ClickPipeStatus status, String type) {

@@ -18,10 +18,11 @@ final class Leftovers {
         var pipe = new Pipe(metadata.getNamespace(), metadata.getName(), metadata.getUid(), spec);
         var postgres = spec.source().postgres();
         var steps = new ArrayList<String>();
-        if (pipe.settings().replicationMode().streams() && pipe.settings().ownsSlot()) {
+        var streams = pipe.settings().replicationMode().streams();
+        if (streams && pipe.settings().ownsSlot()) {
             steps.add("SELECT pg_drop_replication_slot('" + pipe.slot() + "');");
         }
-        if (pipe.settings().ownsPublication()) {
+        if (streams && pipe.settings().ownsPublication()) {
             steps.add("DROP PUBLICATION IF EXISTS " + pipe.publication() + ", " + pipe.insertOnlyPublication() + ";");
         }
         var message = "The source was not cleaned up: " + why.replaceFirst("[.\\s]*$", "") + ".";

@@ -28,8 +28,6 @@ import java.util.Set;
  */
 record Lifecycle(Worker worker, Duration teardownTimeout) {
 
-    /** A worker heard of within this time is as it said. */
-    private static final Duration FRESH = Duration.ofSeconds(15);
     /** How long a pod may overstay its deletion before nobody waits for it any more: its node is lost. */
     private static final Duration OVERSTAY = Duration.ofSeconds(30);
     /** A Job's end may be heard of before its pod's, whose last words say more. */
@@ -247,11 +245,11 @@ record Lifecycle(Worker worker, Duration teardownTimeout) {
         private Plan stream() {
             var pod = observed.streamPod();
             if (pod.isPresent() && pod.get().running()) {
-                var said = heard(pod.get());
+                var said = pod.get().heard(now);
                 if (said.isPresent() && problem(said.get()) != null) {
                     return running(Standing.HINDERED, problem(said.get()));
                 }
-                if (said.isPresent() && said.get().state() == WorkerStatus.State.Working) {
+                if (said.isPresent() && said.get().state() == WorkerStatus.State.Working || readyUnasked(pod.get())) {
                     return running(Standing.READY, new Cause("Running", "Replicating changes of " + tables() + "."));
                 }
                 if (said.isEmpty() && unreachable(pod.get())) {
@@ -281,27 +279,27 @@ record Lifecycle(Worker worker, Duration teardownTimeout) {
                             new Cause("WorkerStarting", "Waiting for the cdc worker to stream.")));
         }
 
-        /** What the container that runs now said, if that is not too long ago. */
-        private Optional<WorkerStatus> heard(Pod pod) {
-            var report = pod.report();
-            return report.status() == null
-                            || report.at().isBefore(pod.startedAt())
-                            || !now.isBefore(report.at().plus(FRESH))
-                    ? Optional.empty()
-                    : Optional.of(report.status());
+        /** An operator that was just started has not asked this worker yet, but the one before it had found it at work. */
+        private boolean readyUnasked(Pod pod) {
+            return phase == Phase.Running
+                    && pod.report().at() == null
+                    && pod.report().failure() == null
+                    && Conditions.readySince(status)
+                            .map(since -> !pod.startedAt().isAfter(since))
+                            .orElse(false);
         }
 
         private boolean unreachable(Pod pod) {
             return pod.report().failure() != null
-                    && !now.isBefore(pod.startedAt().plus(FRESH));
+                    && !now.isBefore(pod.startedAt().plus(Observed.FRESH));
         }
 
         private Plan running(Standing standing, Cause cause) {
-            return settled(Phase.Running, standing, cause, Stream.APPLY, FRESH);
+            return settled(Phase.Running, standing, cause, Stream.APPLY, Observed.FRESH);
         }
 
         private Plan streamFailed(Cause cause) {
-            return settled(Phase.Failed, Standing.STALLED, cause, Stream.APPLY, FRESH);
+            return settled(Phase.Failed, Standing.STALLED, cause, Stream.APPLY, Observed.FRESH);
         }
 
         private Plan completed() {

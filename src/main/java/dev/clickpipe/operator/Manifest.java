@@ -1,9 +1,10 @@
 package dev.clickpipe.operator;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.MapperFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -11,7 +12,6 @@ import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
 import com.fasterxml.jackson.dataformat.yaml.YAMLGenerator;
 import dev.clickpipe.api.ClickPipe;
 import dev.clickpipe.api.ClickPipeSpec;
-import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
@@ -33,9 +33,8 @@ record Manifest(String yaml, String key) {
     private static final List<String> CONNECTION = List.of("host", "port", "credentials", "tls");
 
     private static final ObjectMapper JSON = JsonMapper.builder()
-            .enable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY)
-            .defaultPropertyInclusion(com.fasterxml.jackson.annotation.JsonInclude.Value.construct(
-                    com.fasterxml.jackson.annotation.JsonInclude.Include.NON_NULL, null))
+            .enable(SerializationFeature.ORDER_MAP_ENTRIES_BY_KEYS)
+            .defaultPropertyInclusion(JsonInclude.Value.construct(JsonInclude.Include.NON_NULL, null))
             .build();
     private static final ObjectMapper YAML = new ObjectMapper(YAMLFactory.builder()
             .disable(YAMLGenerator.Feature.WRITE_DOC_START_MARKER)
@@ -87,19 +86,19 @@ record Manifest(String yaml, String key) {
         return key(pipe, spec);
     }
 
-    /** Eight hexadecimal digits that stand for the text. */
-    static String digest(String text) {
+    /** Eight hexadecimal digits that stand for this value as JSON, whatever the order of its fields. */
+    static String digest(Object value) {
         try {
-            var digest = MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8));
-            return HexFormat.of().formatHex(digest, 0, 4);
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every Java has SHA-256", e);
+            var sorted = JSON.writeValueAsBytes(JSON.convertValue(value, Object.class));
+            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(sorted), 0, 4);
+        } catch (JsonProcessingException | NoSuchAlgorithmException e) {
+            throw new IllegalStateException("cannot digest " + value, e);
         }
     }
 
     private static String key(ClickPipe pipe, ObjectNode spec) {
         // The UID too: a pipe deleted and made again under its name must not take the old one's children for its own.
-        return digest(pipe.getMetadata().getUid() + withoutDefaults(spec.deepCopy(), DEFAULTS));
+        return digest(List.of(pipe.getMetadata().getUid(), withoutDefaults(spec.deepCopy(), DEFAULTS)));
     }
 
     private static ObjectNode spec(ClickPipe pipe) {

@@ -12,6 +12,7 @@ import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.apps.Deployment;
 import io.fabric8.kubernetes.api.model.batch.v1.Job;
 import io.fabric8.kubernetes.api.model.batch.v1.JobCondition;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.Collection;
 import java.util.Comparator;
@@ -24,6 +25,9 @@ import java.util.stream.Stream;
 
 /** What the caches say about one pipe's children. Nothing in here was asked of a server just now. */
 record Observed(List<Run> runs, Optional<Deployed> deployment, List<Pod> pods, Set<String> configMaps) {
+
+    /** A worker heard of within this time is as it said. */
+    static final Duration FRESH = Duration.ofSeconds(15);
 
     static final Observed NOTHING = new Observed(List.of(), Optional.empty(), List.of(), Set.of());
 
@@ -90,6 +94,16 @@ record Observed(List<Run> runs, Optional<Deployed> deployment, List<Pod> pods, S
         boolean started() {
             return startedAt != null;
         }
+
+        /** What the container that runs now said, if that is not too long ago. */
+        Optional<WorkerStatus> heard(Instant now) {
+            return running
+                            && report.at() != null
+                            && !report.at().isBefore(startedAt)
+                            && now.isBefore(report.at().plus(FRESH))
+                    ? Optional.ofNullable(report.status())
+                    : Optional.empty();
+        }
     }
 
     /**
@@ -110,13 +124,7 @@ record Observed(List<Run> runs, Optional<Deployed> deployment, List<Pod> pods, S
 
         Cause cause() {
             if (termination != null) {
-                var remedy = termination.remedy();
-                var message = Objects.requireNonNullElse(termination.message(), "");
-                return new Cause(
-                        termination.reason(),
-                        remedy == null || remedy.isEmpty() || message.contains(remedy)
-                                ? message
-                                : message.replaceFirst("[.\\s]*$", "") + ". " + remedy);
+                return new Cause(termination.reason(), termination.text());
             }
             var said = message == null || message.isBlank() ? "" : ": " + message.strip();
             return new Cause(

@@ -66,7 +66,7 @@ final class Reporter {
         var trouble = plan.standing() == Standing.HINDERED || plan.standing() == Standing.STALLED;
         var type = trouble ? Events.Type.Warning : Events.Type.Normal;
         if (before == null || before.phase() != plan.phase()) {
-            events.emit(pipe, type, trouble ? cause : new Cause(plan.phase().name(), cause.message()), now);
+            events.emit(pipe, type, new Cause(plan.phase().name(), cause.message()), now);
             LOG.info(
                     "{}: {} -> {} ({}) after {}: {}",
                     name(pipe),

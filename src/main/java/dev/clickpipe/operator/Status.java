@@ -173,10 +173,7 @@ final class Status {
         if (!pipe.getSpec().settings().replicationMode().streams()) {
             return null;
         }
-        var said = observed.streamPod()
-                .map(Pod::report)
-                .map(Observed.Report::status)
-                .map(WorkerStatus::replication);
+        var said = observed.streamPod().flatMap(pod -> pod.heard(now)).map(WorkerStatus::replication);
         if (said.isPresent()) {
             var r = said.get();
             return new Replication(

@@ -1,9 +1,5 @@
 package dev.clickpipe.operator;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.SerializationFeature;
-import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.clickpipe.api.ClickPipe;
 import dev.clickpipe.api.Credentials.SecretRef;
 import dev.clickpipe.api.Tls.SecretKey;
@@ -59,10 +55,6 @@ record Worker(Settings settings) {
             .addToLimits("memory", new Quantity("512Mi"))
             .build();
 
-    private static final ObjectMapper SORTED = JsonMapper.builder()
-            .enable(SerializationFeature.ORDER_MAP_ENTRIES_BY_KEYS)
-            .build();
-
     static String name(JobRef ref, ClickPipe pipe) {
         return name(pipe, "-" + ref.role().word() + "-" + ref.key() + "-" + ref.attempt());
     }
@@ -71,15 +63,15 @@ record Worker(Settings settings) {
         return name(pipe, "-" + Role.CDC.word());
     }
 
-    static String configMapName(ClickPipe pipe, String key) {
-        return name(pipe, "-config-" + key);
+    static String configMapName(ClickPipe pipe, Role role, String key) {
+        return name(pipe, "-" + role.word() + "-" + key);
     }
 
     /** The pipe file of one role. Immutable: another content has another name. */
     ConfigMap configMap(ClickPipe pipe, Role role) {
         var manifest = Manifest.of(pipe, role);
         return new ConfigMapBuilder()
-                .withMetadata(metadata(pipe, role, configMapName(pipe, manifest.key()), Map.of()))
+                .withMetadata(metadata(pipe, role, configMapName(pipe, role, manifest.key()), Map.of()))
                 .withImmutable(true)
                 .withData(Map.of("pipe.yaml", manifest.yaml()))
                 .build();
@@ -125,12 +117,7 @@ record Worker(Settings settings) {
      * operator disturbs no run that is going well.
      */
     String template(ClickPipe pipe, Role role) {
-        var template = podTemplate(pipe, role, Manifest.of(pipe, role).key(), "");
-        try {
-            return Manifest.digest(SORTED.writeValueAsString(template));
-        } catch (JsonProcessingException e) {
-            throw new IllegalStateException("cannot write a pod template as JSON", e);
-        }
+        return Manifest.digest(podTemplate(pipe, role, Manifest.of(pipe, role).key(), ""));
     }
 
     private PodTemplateSpec podTemplate(ClickPipe pipe, Role role, String key, String image) {
@@ -201,7 +188,7 @@ record Worker(Settings settings) {
                 .addNewVolume()
                 .withName("pipe")
                 .withNewConfigMap()
-                .withName(configMapName(pipe, key))
+                .withName(configMapName(pipe, role, key))
                 .endConfigMap()
                 .endVolume()
                 .addNewVolume()
@@ -290,7 +277,7 @@ record Worker(Settings settings) {
                 .withNamespace(pipe.getMetadata().getNamespace())
                 .withName(name)
                 .withLabels(labels(pipe, role))
-                .withAnnotations(annotations.isEmpty() ? null : annotations)
+                .withAnnotations(annotations.isEmpty() ? null : new TreeMap<>(annotations))
                 .withOwnerReferences(owner(pipe))
                 .build();
     }

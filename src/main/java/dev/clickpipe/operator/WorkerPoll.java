@@ -14,7 +14,6 @@ import io.javaoperatorsdk.operator.processing.event.source.AbstractEventSource;
 import io.javaoperatorsdk.operator.processing.event.source.Cache;
 import io.javaoperatorsdk.operator.processing.event.source.EventSource;
 import io.javaoperatorsdk.operator.processing.event.source.ResourceEventAware;
-import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -29,6 +28,9 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -53,8 +55,10 @@ final class WorkerPoll extends AbstractEventSource<Report, ClickPipe> implements
     private final Settings settings;
     private final Clock clock;
     private final PipeMetrics metrics;
-    private final HttpClient http =
-            HttpClient.newBuilder().connectTimeout(TIMEOUT).build();
+    private final HttpClient http = HttpClient.newBuilder()
+            .connectTimeout(TIMEOUT)
+            .proxy(HttpClient.Builder.NO_PROXY)
+            .build();
     private final Map<ResourceID, Thread> pollers = new ConcurrentHashMap<>();
     private final Map<ResourceID, Map<String, Report>> heard = new ConcurrentHashMap<>();
 
@@ -173,20 +177,26 @@ final class WorkerPoll extends AbstractEventSource<Report, ClickPipe> implements
 
     private Report ask(String address, Report before) throws InterruptedException {
         var host = address.contains(":") ? "[" + address + "]" : address;
-        var request = HttpRequest.newBuilder(URI.create("http://" + host + ":" + settings.port() + "/status"))
-                .timeout(TIMEOUT)
-                .build();
+        var uri = URI.create("http://" + host + ":" + settings.port() + "/status");
+        var answer = http.sendAsync(HttpRequest.newBuilder(uri).build(), BodyHandlers.ofString());
         try {
-            var response = http.send(request, BodyHandlers.ofString());
+            // The request's own timeout would end with the headers.
+            var response = answer.get(TIMEOUT.toMillis(), TimeUnit.MILLISECONDS);
             if (response.statusCode() == 200) {
                 return new Report(Documents.workerStatus(response.body()), clock.instant(), null, null);
             }
-            return unanswered(before, "HTTP " + response.statusCode() + " from " + request.uri());
+            return unanswered(before, "HTTP " + response.statusCode() + " from " + uri);
+        } catch (TimeoutException e) {
+            return unanswered(before, "GET " + uri + ": no answer within " + TIMEOUT.toSeconds() + " s");
+        } catch (ExecutionException e) {
+            var why = e.getCause().getMessage();
+            return unanswered(
+                    before,
+                    "GET " + uri + ": " + (why == null ? e.getCause().getClass().getSimpleName() : why));
         } catch (JsonProcessingException e) {
-            return unanswered(before, "no status document at " + request.uri() + ": " + e.getOriginalMessage());
-        } catch (IOException e) {
-            var why = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
-            return unanswered(before, "GET " + request.uri() + ": " + why);
+            return unanswered(before, "no status document at " + uri + ": " + e.getOriginalMessage());
+        } finally {
+            answer.cancel(true);
         }
     }
 

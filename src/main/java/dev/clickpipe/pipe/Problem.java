@@ -15,6 +15,11 @@ public record Problem(String reason, String object, String message, String remed
 
     /** As one line for people. */
     public String sentence() {
-        return object + ": " + message + (remedy == null || remedy.isEmpty() ? "" : ". " + remedy);
+        return withRemedy(object + ": " + message, remedy);
+    }
+
+    /** A message, and after it what to do; servers end theirs with a full stop or without. */
+    static String withRemedy(String message, String remedy) {
+        return remedy == null || remedy.isEmpty() ? message : message.replaceFirst("[.\\s]+$", "") + ". " + remedy;
     }
 }

@@ -1,7 +1,6 @@
 package dev.clickpipe.pipe;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
-import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -9,8 +8,8 @@ import java.util.List;
  * by the operator from the pod's status.
  *
  * @param reason CamelCase; {@code Succeeded}, or the first problem's
- * @param message one paragraph for people
- * @param remedy what to do; null when nothing is wrong
+ * @param message one sentence for people
+ * @param remedy what to do; null when nothing is wrong, and when there are several problems, each with its own
  * @param retryable whether running it again may work
  * @param problems every problem found, as many as fit
  * @param load what an initial load ended with; null otherwise
@@ -29,8 +28,10 @@ public record Termination(
     /** Kubernetes cuts a container's termination message there. */
     private static final int MAX_BYTES = 4096;
 
-    /** No text is longer, so that one problem always fits. */
-    private static final int MAX_TEXT = 600;
+    /** More never fit. */
+    private static final int MOST_PROBLEMS = 50;
+
+    private static final int LONGEST_TEXT = 800;
 
     public static Termination succeeded(WorkerStatus.Load load) {
         return new Termination(SUCCEEDED, "Done", null, false, List.of(), load);
@@ -44,36 +45,69 @@ public record Termination(
 
     public static Termination failed(List<Problem> problems, boolean retryable, WorkerStatus.Load load) {
         var first = problems.getFirst();
-        int more = problems.size() - 1;
+        boolean single = problems.size() == 1;
         return new Termination(
                 first.reason(),
-                first.object() + ": " + first.message() + (more == 0 ? "" : " (and " + more + " more, see problems)"),
-                first.remedy(),
+                single ? first.object() + ": " + first.message() : problems.size() + " problems",
+                single ? first.remedy() : null,
                 retryable,
                 problems,
                 load);
     }
 
-    /** As the operator reads it; problems are dropped from the end until it fits. */
+    /** All of it for people: every problem with its remedy. */
+    public String text() {
+        if (problems == null
+                || problems.isEmpty()
+                || message.startsWith(problems.getFirst().object())) {
+            return Problem.withRemedy(message == null ? "" : message, remedy);
+        }
+        var text = new StringBuilder(message).append(':');
+        for (int i = 0; i < problems.size(); i++) {
+            text.append(" (").append(i + 1).append(") ").append(problems.get(i).sentence());
+        }
+        return text.toString();
+    }
+
+    /** As the operator reads it, cut to what Kubernetes keeps: fewer problems first, then shorter texts. */
     public byte[] json() {
-        var kept = new ArrayList<>(problems.stream().map(Termination::shorten).toList());
-        while (true) {
-            int dropped = problems.size() - kept.size();
-            var message =
-                    cut(this.message) + (dropped == 0 ? "" : " (" + dropped + " of the problems are in the log only)");
-            var json = Json.bytes(new Termination(reason, message, cut(remedy), retryable, kept, load));
-            if (json.length <= MAX_BYTES || kept.isEmpty()) {
-                return json;
+        for (int length = LONGEST_TEXT; ; length /= 2) {
+            for (int kept = Math.min(problems.size(), MOST_PROBLEMS); ; kept--) {
+                var json = Json.bytes(shortened(kept, length));
+                if (json.length <= MAX_BYTES) {
+                    return json;
+                }
+                if (kept <= 1) {
+                    break;
+                }
             }
-            kept.removeLast();
         }
     }
 
-    private static Problem shorten(Problem problem) {
-        return new Problem(problem.reason(), cut(problem.object()), cut(problem.message()), cut(problem.remedy()));
+    private Termination shortened(int kept, int length) {
+        int dropped = problems.size() - kept;
+        return new Termination(
+                reason,
+                cut(message, length) + (dropped == 0 ? "" : " (" + dropped + " of the problems are in the log only)"),
+                cut(remedy, length),
+                retryable,
+                problems.stream()
+                        .limit(kept)
+                        .map(problem -> new Problem(
+                                problem.reason(),
+                                cut(problem.object(), length),
+                                cut(problem.message(), length),
+                                cut(problem.remedy(), length)))
+                        .toList(),
+                load);
     }
 
-    private static String cut(String text) {
-        return text == null || text.length() <= MAX_TEXT ? text : text.substring(0, MAX_TEXT) + "…";
+    private static String cut(String text, int length) {
+        if (text == null || text.length() <= length) {
+            return text;
+        }
+        // Half a character is no JSON.
+        int end = Character.isHighSurrogate(text.charAt(length - 1)) ? length - 1 : length;
+        return text.substring(0, end) + "…";
     }
 }

@@ -4,7 +4,12 @@ import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
 import java.sql.SQLException;
 import java.util.List;
+import java.util.Objects;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.postgresql.util.PSQLException;
+import org.postgresql.util.ServerErrorMessage;
 
 /**
  * What an error of the source means: whether it passes by itself, and what to do. One table, first match wins (PostgreSQL
@@ -141,6 +146,14 @@ public final class PostgresErrors {
                     RETRYABLE,
                     "The server is read-only: a failover may be under way, or the host is a standby. Use the writer's address"),
 
+            // Two Setups of one pipe, as when a node was lost and came back
+            rule(
+                    "42710",
+                    "",
+                    "MadeByAnother",
+                    RETRYABLE,
+                    "Another worker of this pipe seems to make it at the same moment; it is tried again"),
+
             // Publication
             rule(
                     "42704",
@@ -272,6 +285,9 @@ public final class PostgresErrors {
     }
 
     private static String message(SQLException e) {
+        if (e instanceof PSQLException server && server.getServerErrorMessage() != null) {
+            return said(server.getServerErrorMessage());
+        }
         var message = String.valueOf(e.getMessage());
         // pgjdbc says only "The connection attempt failed."; the reason is its cause.
         if (e.getCause() != null
@@ -281,6 +297,13 @@ public final class PostgresErrors {
                     + e.getCause().getMessage() + ")";
         }
         return message.replaceAll("\\s+", " ").strip();
+    }
+
+    private static String said(ServerErrorMessage error) {
+        return Stream.of(error.getMessage(), error.getDetail(), error.getHint())
+                .filter(Objects::nonNull)
+                .collect(Collectors.joining(". "))
+                .replaceAll("\\s+", " ");
     }
 
     private static Rule rule(String state, String message, String reason, boolean retryable, String remedy) {

@@ -171,9 +171,8 @@ final class DestinationChecks {
             return;
         }
         var target = found.get();
-        boolean ours =
-                target.createdBy(pipe) || recorded != null && recorded.target().equals(wanted.target());
-        if (ours && target.empty() && target.createdBy(pipe)) {
+        boolean ours = recorded != null && recorded.target().equals(wanted.target());
+        if (target.empty() && target.createdBy(pipe)) {
             return; // made by a Setup that did not come to its end: made anew where it differs
         }
         var shape = new ArrayList<String>();
@@ -181,7 +180,7 @@ final class DestinationChecks {
         if (shape.isEmpty()) {
             checkKey(target, wanted, shape);
             // The recorded columns count: the source may have changed since, which is CDC's affair.
-            checkColumns(target, ours && recorded != null ? recorded : wanted, shape);
+            checkColumns(target, ours ? recorded : wanted, shape);
         }
         if (!shape.isEmpty()) {
             problem(

@@ -46,6 +46,9 @@ public final class Setup implements Mode {
 
     private static final String ANEW = "Delete and create the pipe, so that it loads anew";
 
+    /** PostgreSQL documentation, appendix A. */
+    private static final String DUPLICATE_OBJECT = "42710";
+
     private static final int FAILOVER_SLOTS_SINCE = 17;
 
     private final Pipe pipe;
@@ -93,6 +96,9 @@ public final class Setup implements Mode {
         try {
             complete = make(source, stop);
         } catch (SQLException e) {
+            if (DUPLICATE_OBJECT.equals(e.getSQLState())) {
+                made.pop(); // another Setup's, and not ours to take back
+            }
             throw PostgresErrors.of(e, postgres.object());
         } finally {
             waiting = null;
@@ -197,18 +203,38 @@ public final class Setup implements Mode {
                 definitions.all().stream().collect(Collectors.toMap(TableDefinition::source, Function.identity()));
         for (var table : source.tables()) {
             makeTarget(table.definition(), recorded.get(table.definition().source()));
-            var unpublished = KeyRules.unpublished(pipe, table.source());
-            if (!unpublished.isEmpty()) {
-                LOG.info(
-                        "{}: generated columns {} are not replicated, Postgres does not publish them",
-                        table.mapping().source(),
-                        unpublished);
-            }
+            tellWhatMaySurprise(table);
         }
         if (!pipe.settings().replicationMode().streams()) {
             return true;
         }
         return makePublications(source.tables(), stop) && makeSlot(source.systemIdentifier(), stop);
+    }
+
+    private void tellWhatMaySurprise(SourceChecks.Table table) {
+        var definition = table.definition();
+        var unpublished = KeyRules.unpublished(pipe, table.source());
+        if (!unpublished.isEmpty()) {
+            LOG.info(
+                    "{}: generated columns {} are not replicated, Postgres does not publish them",
+                    definition.source(),
+                    unpublished);
+        }
+        if (!definition.engine().appendOnly()
+                && table.source().primaryKey().isEmpty()
+                && table.source().identity() != SourceTable.ReplicaIdentity.INDEX) {
+            LOG.warn(
+                    "{}: the table has no key; rows that agree in the sortingKeys {} become one",
+                    definition.source(),
+                    definition.sortingKey());
+        }
+        if (definition.engine().appendOnly()
+                && definition.keyColumns().isEmpty()
+                && pipe.settings().replicationMode().streams()) {
+            LOG.warn(
+                    "{}: without a replica identity its inserts are replicated, not its updates and deletes",
+                    definition.source());
+        }
     }
 
     /** What a former Setup that did not come to its end recorded for tables that are not mapped now. */

@@ -170,7 +170,7 @@ final class Progress {
                 "snapshot",
                 state,
                 problem,
-                load(),
+                tables.isEmpty() ? null : load(), // nothing is known yet, which is not the same as none of none
                 null,
                 tables.values().stream().map(this::status).toList());
     }

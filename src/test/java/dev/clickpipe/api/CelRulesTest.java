@@ -11,10 +11,12 @@ import dev.cel.common.CelValidationException;
 import dev.cel.common.types.SimpleType;
 import dev.cel.parser.CelStandardMacro;
 import dev.cel.runtime.CelEvaluationException;
+import dev.cel.runtime.CelRuntime;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
+import java.util.concurrent.ConcurrentHashMap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -25,10 +27,11 @@ class CelRulesTest {
             .setStandardMacros(CelStandardMacro.STANDARD_MACROS)
             .addVar("self", SimpleType.DYN)
             .build();
+    private static final Map<String, CelRuntime.Program> PROGRAMS = new ConcurrentHashMap<>();
     private static final ObjectMapper PLAIN =
             new ObjectMapper().enable(DeserializationFeature.USE_LONG_FOR_INTS); // CEL's int has 64 bits
 
-    private final Schema schema = Schema.ofClickPipe();
+    private static final Schema SCHEMA = Schema.ofClickPipe();
 
     @ParameterizedTest
     @MethodSource("dev.clickpipe.api.Manifests#good")
@@ -66,7 +69,7 @@ class CelRulesTest {
 
     private List<String> broken(JsonNode manifest) {
         var broken = new ArrayList<String>();
-        schema.forEachRule(schema.withDefaults(manifest), (rule, self) -> {
+        SCHEMA.forEachRule(SCHEMA.withDefaults(manifest), (rule, self) -> {
             if (!holds(rule, self)) {
                 broken.add(rule.message());
             }

@@ -54,7 +54,7 @@ final class CrdServer implements AutoCloseable {
     static Optional<CrdServer> start() throws IOException {
         var binary = System.getenv("CLICKPIPE_CRD_SERVER");
         var etcd = etcd();
-        if (binary == null || !Files.isExecutable(Path.of(binary)) || etcd.isEmpty()) {
+        if (binary == null || !Files.isRegularFile(Path.of(binary)) || etcd.isEmpty()) {
             System.out.println(
                     "NOT CHECKED HERE: the CRD, its rules and the manifests by Kubernetes' own CRD server. Needs"
                             + " CLICKPIPE_CRD_SERVER (is: " + binary + ") and etcd below CLICKPIPE_KUBE_TEST_DIR (is: "

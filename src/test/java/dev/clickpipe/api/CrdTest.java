@@ -18,13 +18,13 @@ class CrdTest {
     private static final Path HELM_TEMPLATE = Path.of("helm/clickpipe-operator/templates/crds/clickpipes.yaml");
 
     /** Kubernetes' own types: what is below them is documented and bounded there. */
-    private static final Set<String> KUBERNETES_TYPES = Set.of(
+    static final Set<String> KUBERNETES_TYPES = Set.of(
             "spec.workers.resources",
             "spec.workers.tolerations",
             "spec.workers.affinity",
             "spec.workers.imagePullSecrets");
 
-    private final Schema schema = Schema.ofClickPipe();
+    private static final Schema SCHEMA = Schema.ofClickPipe();
 
     @Test
     void theCommittedFileIsWhatTheRecordsSay() {
@@ -62,7 +62,7 @@ class CrdTest {
     @Test
     void everyFieldIsDescribed() {
         var silent = new ArrayList<String>();
-        schema.forEach(field -> {
+        SCHEMA.forEach(field -> {
             if (field.description().isEmpty() && !field.path().endsWith("[]") && isOurs(field)) {
                 silent.add(field.path());
             }
@@ -73,7 +73,7 @@ class CrdTest {
     @Test
     void everyTextAndListInTheSpecHasALimit() {
         var unlimited = new ArrayList<String>();
-        schema.property("spec").forEach(field -> {
+        SCHEMA.property("spec").forEach(field -> {
             var limited =
                     switch (field.type()) {
                         case "string" ->
@@ -92,7 +92,7 @@ class CrdTest {
     void theCompleteExampleHasEveryField() {
         var example = Manifests.example("complete.yaml").content();
         var absent = new ArrayList<String>();
-        schema.property("spec").forEach(field -> {
+        SCHEMA.property("spec").forEach(field -> {
             if (isOurs(field) && valuesAt(example, field.path()).isEmpty()) {
                 absent.add(field.path());
             }

@@ -11,19 +11,19 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** A manifest means the same whether an API server filled in its defaults or the records did. */
 class DefaultsTest {
-    private final Schema schema = Schema.ofClickPipe();
+    private static final Schema SCHEMA = Schema.ofClickPipe();
 
     @ParameterizedTest
     @MethodSource("dev.clickpipe.api.Manifests#good")
     void theSchemaAddsNothingTheRecordsWouldNot(Manifests.Manifest manifest) {
-        var stored = schema.withDefaults(manifest.content());
+        var stored = SCHEMA.withDefaults(manifest.content());
         assertThat(Manifests.Manifest.spec(stored)).isEqualTo(manifest.spec());
     }
 
     @ParameterizedTest
     @MethodSource("dev.clickpipe.api.Manifests#good")
     void theRecordsAddNothingTheSchemaWouldNot(Manifests.Manifest manifest) {
-        var stored = schema.withDefaults(manifest.content()).get("spec");
+        var stored = SCHEMA.withDefaults(manifest.content()).get("spec");
         JsonNode understood = Manifests.YAML.valueToTree(manifest.spec());
         var missing = new ArrayList<String>();
         compare("spec", understood, stored, missing);

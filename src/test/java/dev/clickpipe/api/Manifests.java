@@ -1,6 +1,5 @@
 package dev.clickpipe.api;
 
-import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
@@ -9,12 +8,15 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
-/** The manifests that tests judge: {@code examples/}, and the good and bad ones among the test resources. */
+/** The manifests that tests judge: those of {@code examples/} and the README, and the good and bad ones among the test resources. */
 final class Manifests {
     static final ObjectMapper YAML = new ObjectMapper(new YAMLFactory());
 
+    private static final Path README = Path.of("README.md");
+    private static final Pattern YAML_BLOCK = Pattern.compile("(?s)```yaml\n(.*?)```");
     private static final Path EXAMPLES = Path.of("examples");
     private static final Path GOOD = Path.of("src/test/resources/manifests/good");
     private static final Path BAD = Path.of("src/test/resources/manifests/bad");
@@ -28,9 +30,7 @@ final class Manifests {
         }
 
         static ClickPipeSpec spec(JsonNode content) {
-            return YAML.copy()
-                    .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
-                    .convertValue(content.get("spec"), ClickPipeSpec.class);
+            return YAML.convertValue(content.get("spec"), ClickPipeSpec.class);
         }
 
         @Override
@@ -64,12 +64,16 @@ final class Manifests {
     }
 
     private static String refusal(Path file) {
-        try (var lines = Files.lines(file)) {
-            var first = lines.findFirst().orElse("");
-            if (!first.startsWith(REFUSED)) {
-                throw new IllegalStateException(file + " must begin with \"" + REFUSED + "…\"");
-            }
-            return first.substring(REFUSED.length());
+        var first = text(file).lines().findFirst().orElse("");
+        if (!first.startsWith(REFUSED)) {
+            throw new IllegalStateException(file + " must begin with \"" + REFUSED + "…\"");
+        }
+        return first.substring(REFUSED.length());
+    }
+
+    private static String text(Path file) {
+        try {
+            return Files.readString(file);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -83,8 +87,16 @@ final class Manifests {
         }
     }
 
+    private static Stream<Manifest> inReadme() {
+        return YAML_BLOCK.matcher(text(README)).results().flatMap(block -> clickPipes(README, block.group(1)));
+    }
+
     private static Stream<Manifest> clickPipes(Path file) {
-        try (var documents = YAML.readerFor(JsonNode.class).<JsonNode>readValues(file.toFile())) {
+        return clickPipes(file, text(file));
+    }
+
+    private static Stream<Manifest> clickPipes(Path file, String yaml) {
+        try (var documents = YAML.readerFor(JsonNode.class).<JsonNode>readValues(yaml)) {
             return documents.readAll().stream()
                     .filter(document -> document.path("kind").asText().equals(ClickPipe.KIND))
                     .map(document -> new Manifest(file, document));

@@ -15,6 +15,7 @@ import dev.clickpipe.testbed.SharedClickHouse;
 import dev.clickpipe.testbed.SharedPostgres;
 import java.time.Duration;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
@@ -43,18 +44,23 @@ class CdcFaultsIT {
         return new TestPipe.Builder(postgres, clickHouse);
     }
 
-    private static List<String> steps(String table, String history) {
-        return List.of(
-                "INSERT INTO " + table + " SELECT i, 0, repeat('long', 2000) || i FROM generate_series(1, 200) i",
-                "UPDATE " + table + " SET v = v + 1",
-                "INSERT INTO " + history + " SELECT i, 'x' FROM generate_series(1, 300) i",
-                "UPDATE " + table + " SET id = id + 1000 WHERE id % 5 = 0",
-                "DELETE FROM " + table + " WHERE id % 7 = 0",
-                "INSERT INTO " + table + " SELECT i, 7, 'short' FROM generate_series(1, 400) i ON CONFLICT DO NOTHING",
-                "INSERT INTO " + history + " SELECT i, 'y' FROM generate_series(1, 300) i",
-                "TRUNCATE " + table,
-                "INSERT INTO " + table + " SELECT i, 8, repeat('long', 2000) || i FROM generate_series(1, 100) i",
-                "UPDATE " + table + " SET v = 9 WHERE id < 50");
+    private static List<String> steps(String table, String history, int rows) {
+        return Stream.of(
+                        "INSERT INTO " + table
+                                + " SELECT i, 0, repeat('long', 2000) || i FROM generate_series(1, ROWS) i",
+                        "UPDATE " + table + " SET v = v + 1",
+                        "INSERT INTO " + history + " SELECT i, 'x' FROM generate_series(1, ROWS) i",
+                        "UPDATE " + table + " SET id = id + 1000 WHERE id % 5 = 0",
+                        "DELETE FROM " + table + " WHERE id % 7 = 0",
+                        "INSERT INTO " + table
+                                + " SELECT i, 7, 'short' FROM generate_series(1, 2 * ROWS) i ON CONFLICT DO NOTHING",
+                        "INSERT INTO " + history + " SELECT i, 'y' FROM generate_series(1, ROWS) i",
+                        "TRUNCATE " + table,
+                        "INSERT INTO " + table
+                                + " SELECT i, 8, repeat('long', 2000) || i FROM generate_series(1, ROWS) i",
+                        "UPDATE " + table + " SET v = 9 WHERE id < 50")
+                .map(sql -> sql.replace("ROWS", String.valueOf(rows)))
+                .toList();
     }
 
     private static void create(Postgres postgres, String table, String history) {
@@ -76,7 +82,7 @@ class CdcFaultsIT {
                 .batchRows(batchRows)
                 .start()) {
             int step = 0;
-            for (var sql : steps(table, history)) {
+            for (var sql : steps(table, history, batchRows == 1 ? 10 : 200)) {
                 postgres.execute(sql);
                 // sooner or later, but not by the clock: after so many status questions
                 for (int i = 0; i < step * 3; i++) {
@@ -110,7 +116,7 @@ class CdcFaultsIT {
                             default -> Fault.Refuse.tooManyParts();
                         });
             }
-            steps(table, history).forEach(postgres::execute);
+            steps(table, history, 200).forEach(postgres::execute);
             pipe.awaitRetry();
             pipe.awaitEqual(table, history);
         }
@@ -167,7 +173,7 @@ class CdcFaultsIT {
                     .table(table)
                     .table(table + "_log", TableEngine.MergeTree)
                     .start()) {
-                var steps = steps(table, table + "_log");
+                var steps = steps(table, table + "_log", 200);
                 steps.subList(0, 5).forEach(source::execute);
                 server.stop(mode);
                 pipe.awaitRetry();
@@ -198,6 +204,38 @@ class CdcFaultsIT {
                 pipe.awaitEqual("held");
             }
         }
+    }
+
+    @Test
+    void postgresShutsDownWhileClickHouseTakesItsTime() throws InterruptedException {
+        try (var server = PostgresServer.create(PostgresServer.DEFAULT_VERSION)) {
+            var source = server.createDatabase("source");
+            source.execute("CREATE TABLE slow (id int PRIMARY KEY)", "CREATE TABLE slow_log (id int)");
+            try (var pipe = new TestPipe.Builder(source, clickHouse)
+                    .table("slow")
+                    .table("slow_log", TableEngine.MergeTree)
+                    .start()) {
+                clickHouse.query("CREATE TABLE seen (id Int32, n UInt8) ENGINE = MergeTree ORDER BY id");
+                clickHouse.query("CREATE MATERIALIZED VIEW slowly TO seen AS"
+                        + " SELECT id, sleep(3) + sleep(2.9) + sleep(2.8) + sleep(2.7) AS n FROM slow_log");
+                source.transaction("INSERT INTO slow VALUES (1)", "INSERT INTO slow_log VALUES (1)");
+                await().until(() -> insertRuns("slow_log"));
+                server.stop(StopMode.FAST);
+                assertThat(insertRuns("slow_log")).isTrue();
+                server.start();
+                pipe.awaitEqual("slow", "slow_log");
+                pipe.awaitConfirmed();
+                assertThat(clickHouse.count("slow_log")).isEqualTo(1);
+                clickHouse.query("DROP TABLE slowly SYNC");
+            }
+        }
+    }
+
+    private boolean insertRuns(String table) {
+        return !clickHouse
+                .query("SELECT query FROM system.processes WHERE query_kind = 'Insert' AND query LIKE '%`" + table
+                        + "`%'")
+                .isEmpty();
     }
 
     @Test

@@ -278,4 +278,30 @@ class CdcIT {
             pipe.awaitEqual("parted");
         }
     }
+
+    @Test
+    void otherTablesInThePublicationArePassedOver() throws InterruptedException {
+        postgres.execute(
+                "CREATE SCHEMA other",
+                "CREATE TABLE shown (id int PRIMARY KEY, v text)",
+                "CREATE TABLE other.shown (id int PRIMARY KEY, v int)",
+                "CREATE TABLE hidden (id int PRIMARY KEY, v text)",
+                "CREATE PUBLICATION \"all of 'it\" FOR TABLE shown, hidden, other.shown");
+        try (var pipe = pipe().table("shown").publication("all of 'it").start()) {
+            for (int i = 0; i < 10; i++) {
+                postgres.transaction(
+                        "INSERT INTO hidden VALUES (" + i + ", 'x')",
+                        "INSERT INTO shown VALUES (" + i + ", 'y')",
+                        "INSERT INTO other.shown VALUES (" + i + ", 1)",
+                        "UPDATE hidden SET v = 'z'",
+                        "UPDATE shown SET v = 'w' WHERE id = " + i,
+                        "SELECT pg_logical_emit_message(false, 'other', 'not in the transaction')");
+                postgres.execute("DELETE FROM hidden");
+            }
+            postgres.execute("TRUNCATE hidden", "TRUNCATE other.shown");
+            pipe.awaitEqual("shown");
+            pipe.awaitConfirmed();
+            assertThat(pipe.status().replication().changes()).isEqualTo(20);
+        }
+    }
 }

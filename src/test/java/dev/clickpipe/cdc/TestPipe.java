@@ -20,6 +20,7 @@ import dev.clickpipe.pipe.Stop;
 import dev.clickpipe.pipe.WorkerStatus;
 import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.setup.Setup;
+import dev.clickpipe.snapshot.Snapshot;
 import dev.clickpipe.testbed.ClickHouse;
 import dev.clickpipe.testbed.Postgres;
 import dev.clickpipe.testbed.TableComparison;
@@ -65,6 +66,8 @@ final class TestPipe implements AutoCloseable {
         private int batchRows = 100_000;
         private int intervalSeconds;
         private boolean nullable = true;
+        private ReplicationMode mode = ReplicationMode.CDC_ONLY;
+        private String publication = "";
 
         Builder(Postgres postgres, ClickHouse clickHouse) {
             this.postgres = postgres;
@@ -91,6 +94,18 @@ final class TestPipe implements AutoCloseable {
             return this;
         }
 
+        /** {@link TestPipe#load} first. */
+        Builder loaded() {
+            mode = ReplicationMode.CDC;
+            return this;
+        }
+
+        /** One that the user made. */
+        Builder publication(String name) {
+            publication = name;
+            return this;
+        }
+
         Builder intervalSeconds(int seconds) {
             intervalSeconds = seconds;
             return this;
@@ -104,17 +119,7 @@ final class TestPipe implements AutoCloseable {
         /** Runs Setup; the worker is not started. */
         TestPipe setUp() throws InterruptedException {
             var settings = new PostgresSettings(
-                    ReplicationMode.CDC_ONLY,
-                    null,
-                    null,
-                    intervalSeconds,
-                    batchRows,
-                    null,
-                    null,
-                    null,
-                    nullable,
-                    null,
-                    null);
+                    mode, null, null, intervalSeconds, batchRows, null, null, null, nullable, null, null);
             var login = new Credentials(new Credentials.SecretRef("unused", null, null));
             var spec = new ClickPipeSpec(
                     new ClickPipeSpec.Source(new PostgresSource(
@@ -147,7 +152,7 @@ final class TestPipe implements AutoCloseable {
     /** A worker of its own, as a process would be. */
     private final class Worker {
         private final Stop stop = new Stop();
-        private final Cdc cdc = new Cdc(pipe, source, client, meters);
+        private final Cdc cdc = new Cdc(pipe, source, client, meters, Duration.ofMillis(500));
         private final Thread thread = Thread.ofPlatform().name("worker").start(this::run);
         private volatile PipeException fatal;
         private volatile PipeException retried;
@@ -178,9 +183,16 @@ final class TestPipe implements AutoCloseable {
                 throw new IllegalStateException(e);
             }
             if (thread.isAlive()) {
-                throw new AssertionError("the worker does not end");
+                var stuck = new AssertionError("the worker does not end");
+                stuck.setStackTrace(thread.getStackTrace());
+                throw stuck;
             }
         }
+    }
+
+    /** The initial load, to its end. */
+    void load() throws InterruptedException {
+        new Snapshot(pipe, source, client, meters).run(new Stop());
     }
 
     void start() {
@@ -196,8 +208,11 @@ final class TestPipe implements AutoCloseable {
 
     /** Ends the worker wherever it is, without any chance to finish anything. */
     void kill() {
-        worker.thread.interrupt();
-        worker.end();
+        // again and again: a driver may take an interrupt for its own
+        await().pollInterval(Duration.ofMillis(20)).atMost(PATIENCE).until(() -> {
+            worker.thread.interrupt();
+            return worker.thread.join(Duration.ofMillis(10));
+        });
         worker.stop.request();
         worker = null;
     }

@@ -548,6 +548,22 @@ class LifecycleTest {
                         "",
                         APPLY),
                 row(
+                        "a new operator has not asked the worker yet",
+                        cdc().accepted(Phase.Running, true).deployment().streamPod(runningFor(1_000_000)),
+                        Phase.Running,
+                        READY,
+                        "Running",
+                        "",
+                        APPLY),
+                row(
+                        "nobody has asked the worker yet, which started after the pipe was ready",
+                        cdc().accepted(Phase.Running, true).deployment().streamPod(runningFor(2)),
+                        Phase.Running,
+                        PROGRESSING,
+                        "WorkerStarting",
+                        "",
+                        APPLY),
+                row(
                         "it did not answer once or twice",
                         cdc().accepted(Phase.Running, true)
                                 .deployment()

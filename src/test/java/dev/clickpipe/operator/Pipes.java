@@ -62,6 +62,22 @@ final class Pipes {
         return Serialization.unmarshal(yaml.replace(from, to), ClickPipe.class);
     }
 
+    static ClickPipe named(ClickPipe pipe, String name) {
+        var copy = copy(pipe);
+        copy.getMetadata().setName(name);
+        return copy;
+    }
+
+    /** The same pipe with another number in its settings. */
+    static ClickPipe settings(ClickPipe pipe, String setting, int value) {
+        var yaml = Serialization.asYaml(pipe).replaceAll(setting + ": \\d+", setting + ": " + value);
+        return Serialization.unmarshal(yaml, ClickPipe.class);
+    }
+
+    static ClickPipe onNodes(ClickPipe pipe, String label, String value) {
+        return edited(pipe, "nodeSelector: {}", "nodeSelector: {" + label + ": " + value + "}");
+    }
+
     static ClickPipe copy(ClickPipe pipe) {
         return Serialization.clone(pipe);
     }

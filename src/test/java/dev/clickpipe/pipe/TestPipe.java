@@ -77,10 +77,11 @@ public final class TestPipe {
                     postgres:
                       host: %s
                       port: %d
-                      database: %s
+                      database: '%s'
                       credentials: {secretRef: {name: shop-postgres}}
                       settings:
-                """.formatted(name, postgres.host(), postgres.port(), postgres.database()));
+                """.formatted(
+                name, postgres.host(), postgres.port(), postgres.database().replace("'", "''")));
         settings.forEach((key, value) ->
                 yaml.append("        ").append(key).append(": ").append(value).append('\n'));
         yaml.append("""

@@ -12,6 +12,7 @@ import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.Stop;
 import dev.clickpipe.pipe.TestPipe;
 import dev.clickpipe.pipe.WorkerStatus;
+import dev.clickpipe.teardown.Teardown;
 import dev.clickpipe.testbed.ClickHouse;
 import dev.clickpipe.testbed.Fault;
 import dev.clickpipe.testbed.Postgres;
@@ -26,6 +27,8 @@ import java.util.Map;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -732,6 +735,30 @@ class SetupIT {
                 .containsExactly(List.of("b", "MergeTree"));
         assertThat(world.admin.rows("SELECT tablename FROM pg_publication_tables"))
                 .containsExactly(List.of("b"));
+    }
+
+    @Test
+    void aTableThatIsNoLongerThePipesIsFullLikeAnyOther() throws InterruptedException {
+        world.orders().run();
+        world.destination("INSERT INTO orders (id, state, _clickpipe_version) VALUES (1, 'new', 1)");
+        new Teardown(world.pipe.pipe(), world.pipe.postgresClient(), world.pipe.clickHouseClient()).run(new Stop());
+
+        assertThat(world.refusal()).extracting(Problem::reason).containsExactly("TargetNotEmpty");
+    }
+
+    @Test
+    void theWidestTablePostgresCanHave() throws InterruptedException {
+        world.source(IntStream.rangeClosed(1, 1600)
+                .mapToObj(i -> "a_column_with_a_rather_long_name_%d int%s".formatted(i, i == 1 ? " PRIMARY KEY" : ""))
+                .collect(Collectors.joining(", ", "CREATE TABLE wide (", ")")));
+        world.pipe.map("public.wide");
+        world.run();
+
+        assertThat(new Definitions(world.pipe.clickHouseClient(), world.pipe.pipe())
+                        .all()
+                        .getFirst()
+                        .columns())
+                .hasSize(1600);
     }
 
     // ------------------------------------------------------------------------------------------------- how it waits

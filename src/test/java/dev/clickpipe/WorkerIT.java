@@ -1,0 +1,230 @@
+package dev.clickpipe;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.clickpipe.pipe.TestPipe;
+import dev.clickpipe.testbed.ClickHouse;
+import dev.clickpipe.testbed.Postgres;
+import dev.clickpipe.testbed.SharedClickHouse;
+import dev.clickpipe.testbed.SharedPostgres;
+import java.io.IOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Workers as processes: exit codes, last words, log, HTTP endpoint, signals. */
+class WorkerIT {
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    @RegisterExtension
+    static final SharedPostgres POSTGRES = new SharedPostgres();
+
+    @RegisterExtension
+    static final SharedClickHouse CLICKHOUSE = new SharedClickHouse();
+
+    @TempDir
+    Path directory;
+
+    private final List<Process> started = new ArrayList<>();
+
+    @AfterEach
+    void end() throws InterruptedException {
+        for (var process : started) {
+            process.destroyForcibly().waitFor();
+        }
+    }
+
+    private Process start(String... args) throws IOException {
+        var command = new ArrayList<>(List.of(
+                ProcessHandle.current().info().command().orElseThrow(),
+                "--enable-native-access=ALL-UNNAMED",
+                // As in the packaged application, where it would swallow every record.
+                "-Djava.util.logging.manager=org.jboss.logmanager.LogManager",
+                "-Duser.timezone=Asia/Tokyo",
+                "-XX:TieredStopAtLevel=1",
+                "-cp",
+                System.getProperty("java.class.path"),
+                "dev.clickpipe.Main"));
+        command.addAll(List.of(args));
+        var process = new ProcessBuilder(command)
+                .redirectOutput(directory.resolve("out").toFile())
+                .redirectError(directory.resolve("err").toFile())
+                .start();
+        started.add(process);
+        return process;
+    }
+
+    private Process worker(String mode, TestPipe pipe, String... more) throws IOException {
+        var args = new ArrayList<>(List.of(
+                mode,
+                "--pipe",
+                pipe.pipeFile().toString(),
+                "--credentials",
+                pipe.credentialsDirectory().toString(),
+                "--http-port",
+                "0",
+                "--termination-message",
+                directory.resolve("termination").toString()));
+        args.addAll(List.of(more));
+        return start(args.toArray(String[]::new));
+    }
+
+    private static int exitCode(Process process) throws InterruptedException {
+        assertThat(process.waitFor(60, TimeUnit.SECONDS)).as("it ends").isTrue();
+        return process.exitValue();
+    }
+
+    private String log() {
+        return read("err");
+    }
+
+    private String read(String file) {
+        try {
+            return Files.readString(directory.resolve(file));
+        } catch (IOException e) {
+            return "";
+        }
+    }
+
+    private TestPipe pipe() {
+        return new TestPipe(directory, POSTGRES.client(), CLICKHOUSE.client());
+    }
+
+    private URI endpoint() {
+        var port = Pattern.compile("http port (\\d+)");
+        await().until(() -> port.matcher(log()).find());
+        var found = port.matcher(log());
+        assertThat(found.find()).isTrue();
+        return URI.create("http://127.0.0.1:" + found.group(1));
+    }
+
+    private static HttpResponse<String> get(URI uri) throws IOException, InterruptedException {
+        try (var client = HttpClient.newHttpClient()) {
+            return client.send(HttpRequest.newBuilder(uri).build(), HttpResponse.BodyHandlers.ofString());
+        }
+    }
+
+    @Test
+    void wrongUsageIsOneLine() throws Exception {
+        for (var args :
+                List.of(new String[] {}, new String[] {"fly"}, new String[] {"setup", "--pipe", "x"}, new String[] {
+                    "setup", "--what"
+                })) {
+            assertThat(exitCode(start(args))).isEqualTo(2);
+            assertThat(log()).startsWith("clickpipe: ").hasLineCount(1).contains("--help");
+        }
+    }
+
+    @Test
+    void aBadPipeFileIsAUsageError() throws Exception {
+        var file = directory.resolve("bad.yaml");
+        Files.writeString(file, "apiVersion: clickpipe.dev/v1alpha1\nkind: ClickPipe\nspce: {}\n");
+
+        assertThat(exitCode(start("setup", "--pipe", file.toString(), "--credentials", directory.toString())))
+                .isEqualTo(2);
+        assertThat(log()).contains("InvalidPipeFile", "spce: unknown field").doesNotContain("\tat ");
+    }
+
+    @Test
+    void setsUpReplicatesStopsOnSigtermAndTearsDown() throws Exception {
+        POSTGRES.client().execute("CREATE TABLE orders (id int PRIMARY KEY, at timestamptz)");
+        var pipe = pipe().setting("replicationMode", "cdc_only").map("public.orders");
+
+        assertThat(exitCode(worker("setup", pipe))).as(log()).isZero();
+        assertThat(JSON.readTree(read("termination")).get("reason").asText()).isEqualTo("Succeeded");
+
+        var cdc = worker("cdc", pipe);
+        var endpoint = endpoint();
+        POSTGRES.client().execute("INSERT INTO orders VALUES (1, '2024-01-01 00:00:00Z')");
+        await().atMost(Duration.ofSeconds(30)).until(() -> CLICKHOUSE.client().count("orders") == 1);
+        assertThat(CLICKHOUSE.client().query("SELECT at FROM orders"))
+                .as("whatever the machine's time zone")
+                .startsWith("2024-01-01 00:00:00");
+        assertThat(get(endpoint.resolve("/healthz")).body()).isEqualTo("ok\n");
+        assertThat(get(endpoint.resolve("/metrics")).body()).contains("jvm_memory_used_bytes");
+        JsonNode status = JSON.readTree(get(endpoint.resolve("/status")).body());
+        assertThat(status.get("mode").asText()).isEqualTo("cdc");
+        assertThat(status.get("state").asText()).isEqualTo("Working");
+        assertThat(get(endpoint.resolve("/status/x")).statusCode()).isEqualTo(404);
+
+        cdc.destroy();
+        assertThat(exitCode(cdc)).isZero();
+
+        assertThat(exitCode(worker("teardown", pipe))).as(log()).isZero();
+        assertThat(POSTGRES.client().rows("SELECT 1 FROM pg_replication_slots WHERE database = current_database()"))
+                .isEmpty();
+    }
+
+    @Test
+    void refusesWithAllProblemsInLogAndLastWordsAndNoPassword() throws Exception {
+        var pipe = pipe().map("public.nowhere").map("public.neither");
+
+        assertThat(exitCode(worker("setup", pipe, "--log-format", "json"))).isEqualTo(10);
+
+        var termination = JSON.readTree(read("termination"));
+        assertThat(termination.get("reason").asText()).isEqualTo("SourceTableMissing");
+        assertThat(termination.get("problems")).hasSize(2);
+        assertThat(termination.get("problems"))
+                .allSatisfy(
+                        problem -> assertThat(problem.get("remedy").asText()).isNotBlank());
+        var lines = log().lines().toList();
+        assertThat(lines).allSatisfy(line -> assertThat(JSON.readTree(line).get("message"))
+                .isNotNull());
+        assertThat(lines).filteredOn(line -> line.contains("\"ERROR\"")).hasSize(2);
+        assertThat(log() + read("out") + read("termination"))
+                .doesNotContain(POSTGRES.client().password())
+                .doesNotContain("\tat ");
+    }
+
+    @Test
+    void aServerThatIsDownIsTriedAgainAndSeen() throws Exception {
+        var down = new TestPipe(
+                        directory,
+                        new Postgres("127.0.0.1", 1, "u", "hush-1", "d"),
+                        new ClickHouse(URI.create("http://127.0.0.1:1"), "u", "hush-2", "d"))
+                .map("public.orders");
+        var worker = worker("cdc", down);
+        var endpoint = endpoint();
+
+        await().until(() -> get(endpoint.resolve("/status")).body().contains("CannotConnect"));
+        var status = JSON.readTree(get(endpoint.resolve("/status")).body());
+        assertThat(status.get("state").asText()).isEqualTo("Retrying");
+        assertThat(get(endpoint.resolve("/healthz")).statusCode()).isEqualTo(200);
+        assertThat(worker.isAlive()).isTrue();
+        worker.destroy();
+        assertThat(exitCode(worker)).isZero();
+        assertThat(log()).doesNotContain("hush").doesNotContain("\tat ");
+    }
+
+    @Test
+    void aJobThatIsStoppedDoesNotPassForDone() throws Exception {
+        var down = new TestPipe(
+                        directory,
+                        new Postgres("127.0.0.1", 1, "u", "hush-1", "d"),
+                        new ClickHouse(URI.create("http://127.0.0.1:1"), "u", "hush-2", "d"))
+                .map("public.orders");
+        var worker = worker("snapshot", down);
+        endpoint();
+        await().until(() -> log().contains("next try"));
+
+        worker.destroy();
+
+        assertThat(exitCode(worker)).isEqualTo(11);
+        assertThat(JSON.readTree(read("termination")).get("reason").asText()).isEqualTo("Stopped");
+    }
+}

@@ -155,7 +155,15 @@ public final class Setup implements Mode {
     private List<Problem> checkContinuity(SourceChecks.Result source) {
         var problems = new ArrayList<Problem>();
         var offset = offsets.read();
-        if (offset.isEmpty() || !pipe.settings().replicationMode().streams()) {
+        if (offset.isEmpty()) {
+            return problems;
+        }
+        if (!pipe.settings().replicationMode().streams()) {
+            problems.add(new Problem(
+                    "ReplicationModeChanged",
+                    "slot " + offset.get().slot(),
+                    "was made to follow changes; with replicationMode snapshot nobody would read it, and it would keep all WAL",
+                    "Set replicationMode back; or d" + ANEW.substring(1)));
             return problems;
         }
         if (!offset.get().systemIdentifier().equals(source.systemIdentifier())) {

@@ -693,6 +693,15 @@ class SetupIT {
         assertThat(world.refusal()).extracting(Problem::reason).containsExactly("SlotMissing");
     }
 
+    /** The slot would go on keeping WAL, and nobody would read it. */
+    @Test
+    void refusesToStopFollowingChanges() throws InterruptedException {
+        world.orders().run();
+        world.pipe.setting("replicationMode", "snapshot");
+
+        assertThat(world.refusal()).extracting(Problem::reason).containsExactly("ReplicationModeChanged");
+    }
+
     @Test
     void refusesToGoOnWithoutItsTarget() throws InterruptedException {
         world.orders().run();

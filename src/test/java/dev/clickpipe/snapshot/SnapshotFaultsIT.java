@@ -211,7 +211,7 @@ class SnapshotFaultsIT {
             for (var victim : List.of("initial load", "snapshot")) {
                 var snapshot = pipe.snapshot();
                 var load = CompletableFuture.runAsync(() -> run(snapshot), THREADS);
-                await().until(() -> snapshot.status().load().rows() > 2000);
+                await().until(() -> rows(snapshot) > 2000);
                 POSTGRES.client()
                         .execute(
                                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'clickpipe tests/load "
@@ -237,7 +237,7 @@ class SnapshotFaultsIT {
             var stop = new Stop();
             var snapshot = pipe.snapshot();
             var load = CompletableFuture.runAsync(() -> run(snapshot, stop), THREADS);
-            await().until(() -> snapshot.status().load().rows() > 2000);
+            await().until(() -> rows(snapshot) > 2000);
             stop.request();
             load.get(10, TimeUnit.SECONDS);
             assertThat(snapshot.status().load().tablesDone()).isZero();
@@ -331,7 +331,7 @@ class SnapshotFaultsIT {
                     .table("public", "outlived_log", MergeTree)) {
                 var snapshot = pipe.snapshot();
                 var load = CompletableFuture.runAsync(() -> run(snapshot), THREADS);
-                await().until(() -> snapshot.status().load().rows() > 3000);
+                await().until(() -> rows(snapshot) > 3000);
                 server.kill();
                 assertThatThrownBy(load::join)
                         .hasCauseInstanceOf(PipeException.class)
@@ -355,5 +355,11 @@ class SnapshotFaultsIT {
         } catch (InterruptedException e) {
             throw new IllegalStateException(e);
         }
+    }
+
+    /** Loaded so far; 0 while nothing is planned. */
+    private static long rows(Snapshot snapshot) {
+        var load = snapshot.status().load();
+        return load == null ? 0 : load.rows();
     }
 }

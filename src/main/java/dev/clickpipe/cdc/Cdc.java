@@ -24,6 +24,7 @@ import io.micrometer.core.instrument.MeterRegistry;
 import java.sql.SQLException;
 import java.time.Clock;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -205,7 +206,7 @@ public final class Cdc implements Mode {
             }
         }
 
-        private java.time.Instant oldestPending() {
+        private Instant oldestPending() {
             return applier.batch() != null && applier.batch().oldestCommit() != null
                     ? applier.batch().oldestCommit()
                     : batch.oldestCommit();

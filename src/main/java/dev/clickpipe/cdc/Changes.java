@@ -18,6 +18,7 @@ import dev.clickpipe.postgres.PgOutputMessage.Update;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Consumer;
 import java.util.function.Function;
 
 /** Turns the messages of one connection, in their order, into rows of batches. For one thread. */
@@ -109,7 +110,7 @@ final class Changes {
                 && !(writer.target().appendOnly() && writer.target().has(new Version(transaction.commit(), ordinal)));
     }
 
-    private void write(TableWriter writer, Batch batch, java.util.function.Consumer<Rows> change) {
+    private void write(TableWriter writer, Batch batch, Consumer<Rows> change) {
         var rows = batch.rows(writer.target());
         int rowsBefore = rows.count();
         int bytesBefore = rows.encoded().size();

@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.function.Supplier;
 
 /** Where change data capture is, for status and metrics. Thread-safe; outlives the runs that transient errors end. */
 final class Progress {
@@ -66,7 +67,7 @@ final class Progress {
                 .register(meters);
     }
 
-    private void gauge(String name, String description, java.util.function.Supplier<Number> value) {
+    private void gauge(String name, String description, Supplier<Number> value) {
         Gauge.builder(name, value).description(description).register(meters);
     }
 

@@ -15,7 +15,7 @@ public final class SystemColumns {
     /** When ClickHouse received the row; filled by its DEFAULT. */
     public static final String SYNCED_AT = "_clickpipe_synced_at";
 
-    /** Append-only targets: {@code snapshot}, {@code insert}, {@code update}, {@code delete}. */
+    /** Append-only targets: {@code snapshot}, {@code insert}, {@code update}, {@code delete}, {@code truncate}. */
     public static final String OPERATION = "_clickpipe_operation";
 
     /** Append-only targets: the commit's time; for rows of the initial load the moment their snapshot was taken. */

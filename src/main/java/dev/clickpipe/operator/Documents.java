@@ -25,7 +25,8 @@ final class Documents {
             return Optional.empty();
         }
         try {
-            return Optional.ofNullable(JSON.readValue(text, Termination.class)).filter(t -> t.reason() != null);
+            return Optional.ofNullable(JSON.readValue(text, Termination.class))
+                    .filter(t -> t.reason() != null && t.message() != null);
         } catch (JsonProcessingException e) {
             return Optional.empty();
         }

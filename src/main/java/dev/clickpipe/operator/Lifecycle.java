@@ -282,8 +282,7 @@ record Lifecycle(Worker worker, Duration teardownTimeout) {
         /** An operator that was just started has not asked this worker yet, but the one before it had found it at work. */
         private boolean readyUnasked(Pod pod) {
             return phase == Phase.Running
-                    && pod.report().at() == null
-                    && pod.report().failure() == null
+                    && pod.unasked()
                     && Conditions.readySince(status)
                             .map(since -> !pod.startedAt().isAfter(since))
                             .orElse(false);

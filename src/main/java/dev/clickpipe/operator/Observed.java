@@ -95,6 +95,11 @@ record Observed(List<Run> runs, Optional<Deployed> deployment, List<Pod> pods, S
             return startedAt != null;
         }
 
+        /** Nobody has asked it yet: it, or the operator, was just started. */
+        boolean unasked() {
+            return running && report.at() == null && report.failure() == null;
+        }
+
         /** What the container that runs now said, if that is not too long ago. */
         Optional<WorkerStatus> heard(Instant now) {
             return running

@@ -187,8 +187,11 @@ final class Status {
                     r.lastCommitAt() == null ? null : time(r.lastCommitAt()),
                     r.changes());
         }
-        // Nobody knows how far behind it is now; where it was stays true.
         var r = old.replication();
+        if (observed.streamPod().map(Pod::unasked).orElse(false)) {
+            return r;
+        }
+        // Nobody knows how far behind it is now; where it was stays true.
         return r == null
                 ? null
                 : new Replication(

@@ -269,6 +269,11 @@ final class Cluster {
         return phases;
     }
 
+    void awaitPhases(List<Phase> recorded, Phase... expected) {
+        Awaitility.await("the last phase").atMost(PATIENCE).untilAsserted(() -> assertThat(recorded)
+                .containsExactly(expected));
+    }
+
     // ---- children ----
 
     List<Job> jobs(Role role) {

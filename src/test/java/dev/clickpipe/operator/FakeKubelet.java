@@ -207,13 +207,8 @@ final class FakeKubelet {
         }
 
         void schedule() {
-            if (client.pods()
-                            .inNamespace(namespace)
-                            .withName(name())
-                            .get()
-                            .getSpec()
-                            .getNodeName()
-                    == null) {
+            var now = client.pods().inNamespace(namespace).withName(name()).get();
+            if (now != null && now.getSpec().getNodeName() == null) {
                 client.bindings()
                         .inNamespace(namespace)
                         .resource(new BindingBuilder()

@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.UUID;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -73,8 +74,6 @@ final class Applier implements AutoCloseable {
     private static Map<String, String> settings(String comment) {
         var settings = new HashMap<>(TypeMapping.INSERT_SETTINGS);
         settings.put("log_comment", comment);
-        // A row sent again is told by its version. By its hash it would be missed after a TRUNCATE in between.
-        settings.put("insert_deduplicate", "0");
         // Histories rely on it that rows are stored in the order they are sent: one block if possible, and no threads.
         settings.put("max_insert_block_size", "100000000");
         settings.put("max_insert_threads", "1");
@@ -165,8 +164,12 @@ final class Applier implements AutoCloseable {
 
     private void insert(Rows rows) {
         unchanged.fill(rows);
+        var mine = new HashMap<>(settings);
+        // A row sent again is told by its version. By its block's hash it would be missed after a TRUNCATE in between; a token
+        // of its own, unlike insert_deduplicate = 0, keeps every ClickHouse version from looking at that.
+        mine.put("insert_deduplication_token", UUID.randomUUID().toString());
         clickHouse.insert(new ClickHouseClient.Insert(
-                rows.target().name(), rows.target().insertColumns(), settings, rows::writeTo));
+                rows.target().name(), rows.target().insertColumns(), mine, rows::writeTo));
     }
 
     /**

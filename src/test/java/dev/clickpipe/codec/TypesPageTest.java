@@ -32,8 +32,14 @@ class TypesPageTest {
             row("text, varchar(n)", "text", ""),
             row("char(n)", "bpchar", "with its trailing blanks"),
             row("uuid", "uuid", ""),
-            row("date", "date", "values out of the target's range, infinity included, become the nearest end of it"),
-            row("timestamp", "timestamp", "likewise"),
+            row(
+                    "date",
+                    "date",
+                    "1900-01-01 to 2299-12-31; what lies outside, infinity included, becomes the nearer end"),
+            row(
+                    "timestamp",
+                    "timestamp",
+                    "years 0001 to 9999, before ClickHouse 26.7 1900 to 2299; what lies outside, infinity included, becomes the nearer end"),
             row("timestamp with time zone", "timestamptz", "likewise; the instant, in UTC"),
             row("time, time with time zone", "time", "as text: 24:00:00 and the offset are kept"),
             row("interval", "interval", "as text"),

@@ -165,11 +165,12 @@ final class Applier implements AutoCloseable {
     private void insert(Rows rows) {
         unchanged.fill(rows);
         var mine = new HashMap<>(settings);
-        // A row sent again is told by its version. By its block's hash it would be missed after a TRUNCATE in between; a token
+        // A row sent again is told by its version. By its block's hash it would be missed after a TRUNCATE in between;
+        // a token
         // of its own, unlike insert_deduplicate = 0, keeps every ClickHouse version from looking at that.
         mine.put("insert_deduplication_token", UUID.randomUUID().toString());
-        clickHouse.insert(new ClickHouseClient.Insert(
-                rows.target().name(), rows.target().insertColumns(), mine, rows::writeTo));
+        clickHouse.insert(
+                new ClickHouseClient.Insert(rows.target().name(), rows.target().insertColumns(), mine, rows::writeTo));
     }
 
     /**

@@ -90,6 +90,8 @@ restore_sysctls() { # unless another cluster still runs
 
 make_bridge() {
   ip link add "$BRIDGE" type bridge
+  # Said once, the address stays. Else it follows the pods' that come and go, and who knew the old one waits for its ARP entry to age.
+  ip link set "$BRIDGE" address "$(cat "/sys/class/net/$BRIDGE/address")"
   ip addr add "$NODE_ADDRESS/16" dev "$BRIDGE"
   ip addr add "$SERVICE_ADDRESS/32" dev "$BRIDGE"
   ip link set "$BRIDGE" up

@@ -217,8 +217,7 @@ record Lifecycle(Worker worker, Duration teardownTimeout) {
                     load(!setupDone && Conditions.isTrue(status, Conditions.INITIAL_LOAD_COMPLETE)),
                     Set.of(ref),
                     // A stream that runs already is never stopped for what comes beside it. It learns of new tables
-                    // before
-                    // they are loaded, so that no change of theirs is passed over.
+                    // before they are loaded, so that no change of theirs is passed over.
                     !mode.streams() && setupDone
                             ? Stream.STOP
                             : setupDone && observed.deployment().isPresent() ? Stream.APPLY : Stream.KEEP,

@@ -15,6 +15,15 @@ import java.util.List;
         value = "self.tableMappings.all(m, !m.targetTable.startsWith(self.destination.clickhouse.database + '.'))",
         fieldPath = ".tableMappings",
         message = "targetTable is the table's name alone: its database is destination.clickhouse.database")
+@ValidationRule(
+        value = "!has(self.resync) || self.resync == '' || self.source.postgres.settings.replicationMode != 'cdc_only'",
+        fieldPath = ".resync",
+        message = "a resync loads tables, and replicationMode cdc_only loads nothing: use cdc")
+@ValidationRule(
+        value =
+                "self.source.postgres.settings.replicationMode != 'cdc_only' || self.tableMappings.all(m, !has(m.resync) || m.resync == '')",
+        fieldPath = ".tableMappings",
+        message = "a resync loads the table, and replicationMode cdc_only loads nothing: use cdc")
 public record ClickPipeSpec(
         @Required @JsonPropertyDescription("Where the rows come from.")
         Source source,
@@ -27,6 +36,16 @@ public record ClickPipeSpec(
         @Required @JsonPropertyDescription("Where the rows go.")
         Destination destination,
 
+        @Default("Running")
+        @JsonPropertyDescription(
+                "Running: the pipe works. Paused: nothing is read; the slot stays and keeps WAL on the source. Edits of a paused pipe wait until it runs again.")
+        State state,
+
+        @Size(max = 253)
+        @JsonPropertyDescription(
+                "Any text. A new value loads every table anew, beside the live one, and swaps; once for each value. The one present at creation starts nothing.")
+        String resync,
+
         @Default("Retain")
         @JsonPropertyDescription(
                 "What becomes of the target tables when the pipe is deleted. A slot and publication made by the pipe always go.")
@@ -36,8 +55,16 @@ public record ClickPipeSpec(
 
     public ClickPipeSpec {
         tableMappings = tableMappings == null ? List.of() : List.copyOf(tableMappings);
+        state = state == null ? State.Running : state;
+        resync = resync == null || resync.isEmpty() ? null : resync;
         deletionPolicy = deletionPolicy == null ? DeletionPolicy.Retain : deletionPolicy;
         workers = workers == null ? Workers.DEFAULT : workers;
+    }
+
+    /** What the user wants of the pipe. */
+    public enum State {
+        Running,
+        Paused
     }
 
     public record Source(

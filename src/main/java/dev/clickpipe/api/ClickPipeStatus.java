@@ -33,7 +33,11 @@ public record ClickPipeStatus(
         String observedSetup,
 
         @JsonPropertyDescription(
-                "Ready: the pipe does what it is for. Reconciling: it is on its way there. Stalled: it waits for a person. InitialLoadComplete: every table has been loaded.")
+                "The last spec.resync that was carried out to its end; the one that the pipe was created with counts.")
+        String observedResync,
+
+        @JsonPropertyDescription(
+                "Ready: the pipe does what it is for. Reconciling: it is on its way there. Stalled: it waits for a person. InitialLoadComplete: every table has been loaded. SlotAtRisk: Postgres is about to drop WAL that the slot still needs.")
         List<Condition> conditions,
 
         @PrinterColumn(name = "Source", priority = 1) @JsonPropertyDescription("host:port/database")
@@ -129,6 +133,13 @@ public record ClickPipeStatus(
 
             @JsonPropertyDescription("WAL bytes the slot keeps the source from recycling.")
             Long retainedWalBytes,
+
+            @JsonPropertyDescription(
+                    "WAL bytes that may still be written before the slot is at risk of being lost, by max_slot_wal_keep_size; absent when that is unlimited.")
+            Long safeWalBytes,
+
+            @JsonPropertyDescription("The slot's wal_status: reserved, extended, unreserved or lost.")
+            String walStatus,
 
             @JsonPropertyDescription("Commit time of the last transaction that is in ClickHouse.")
             String lastCommitAt,

@@ -10,6 +10,14 @@ public enum Phase {
     Snapshot,
     /** Changes are replicated as they are committed. */
     Running,
+    /** The workers are stopping; what they had read is in ClickHouse, or will be read again. */
+    Pausing,
+    /** Nothing is read; the slot stays, and the WAL it retains is shown. */
+    Paused,
+    /** Tables are being removed from the pipe. */
+    Modifying,
+    /** Tables that were built anew are taking the places of the live ones. */
+    Resync,
     /** A snapshot-only pipe has finished. */
     Completed,
     /** An error that no retry cures; the message says which and what to do. */

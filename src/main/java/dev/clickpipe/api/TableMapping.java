@@ -66,12 +66,24 @@ public record TableMapping(
         @Default("ReplacingMergeTree")
         @JsonPropertyDescription(
                 "ReplacingMergeTree: one live row per key; read it with FINAL. MergeTree: append-only, every change is a row, with its operation and commit time; also for tables without a key.")
-        TableEngine tableEngine) {
+        TableEngine tableEngine,
+
+        @Size(max = 1000)
+        @JsonPropertyDescription(
+                "PARTITION BY of the target table: a ClickHouse expression over its columns, such as toYYYYMM(created_at).")
+        String partitionByExpr,
+
+        @Size(max = 253)
+        @JsonPropertyDescription(
+                "Any text. A new value loads this table anew, beside the live one, and swaps; once for each value. The one present when the mapping is added starts nothing.")
+        String resync) {
 
     public TableMapping {
         excludedColumns = excludedColumns == null ? List.of() : List.copyOf(excludedColumns);
         useCustomSortingKey = useCustomSortingKey != null && useCustomSortingKey;
         sortingKeys = sortingKeys == null ? List.of() : List.copyOf(sortingKeys);
+        partitionByExpr = partitionByExpr == null || partitionByExpr.isBlank() ? null : partitionByExpr;
+        resync = resync == null || resync.isEmpty() ? null : resync;
         tableEngine = tableEngine == null ? TableEngine.ReplacingMergeTree : tableEngine;
     }
 

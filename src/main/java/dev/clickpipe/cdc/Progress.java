@@ -167,6 +167,8 @@ final class Progress {
                         lagBytes(),
                         lagSeconds(),
                         source.retained(),
+                        null,
+                        null,
                         lastCommitAt,
                         changes.sum()),
                 targets.stream()
@@ -177,6 +179,9 @@ final class Progress {
                                 0,
                                 table(target).changes().sum(),
                                 true,
+                                target.definition().replaces()
+                                        ? target.definition().replacement().live()
+                                        : null,
                                 table(target).problem().get()))
                         .toList());
     }

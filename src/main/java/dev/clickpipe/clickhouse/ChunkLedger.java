@@ -19,16 +19,7 @@ public final class ChunkLedger {
     public static final String TABLE = "_clickpipe_chunks";
 
     private static final List<String> PLANNED = List.of(
-            "pipe",
-            "target",
-            "generation",
-            "chunk",
-            "chunks",
-            "relid",
-            "filenode",
-            "first_block",
-            "end_block",
-            "bytes");
+            "pipe", "build", "generation", "chunk", "chunks", "relid", "filenode", "first_block", "end_block", "bytes");
 
     private final ClickHouseClient clickHouse;
     private final Pipe pipe;
@@ -36,11 +27,12 @@ public final class ChunkLedger {
     /**
      * The chunks of one table.
      *
+     * @param build of the {@link TableDefinition} that is loaded
      * @param generation counts the table's plans from 1: a table that starts over gets a new one, and the marks of the former
      *     no longer count
      * @param entries in the order of the plan
      */
-    public record Plan(String target, long generation, List<Entry> entries) {
+    public record Plan(String build, long generation, List<Entry> entries) {
         public Plan {
             entries = List.copyOf(entries);
         }
@@ -63,7 +55,7 @@ public final class ChunkLedger {
         clickHouse.execute("""
                 CREATE TABLE IF NOT EXISTS %s (
                     pipe String COMMENT 'uid of the ClickPipe',
-                    target String,
+                    build String COMMENT 'the target table, as in _clickpipe_tables',
                     generation UInt32 COMMENT 'plan of the table; only the last one counts',
                     chunk UInt32,
                     chunks UInt32 COMMENT 'in this plan',
@@ -76,11 +68,11 @@ public final class ChunkLedger {
                     lsn String DEFAULT '' COMMENT 'boundary of the session that read it',
                     rows UInt64 DEFAULT 0,
                     written_at DateTime64(3, 'UTC') DEFAULT now64(3)
-                ) ENGINE = %s ORDER BY (pipe, target, generation, chunk)
+                ) ENGINE = %s ORDER BY (pipe, build, generation, chunk)
                 """.formatted(TABLE, clickHouse.engine("ReplacingMergeTree(loaded)")));
     }
 
-    /** The last complete plan of each target of this pipe that has one. */
+    /** The last complete plan of each build of this pipe that has one. */
     public Map<String, Plan> plans() {
         var plans = new HashMap<String, Plan>();
         if (!clickHouse.exists(TABLE)) {
@@ -88,37 +80,37 @@ public final class ChunkLedger {
         }
         // Numbers as text: the client's Java types for them differ by width.
         var rows = clickHouse.query("""
-                SELECT target, toString(generation) AS generation, toString(chunk) AS chunk, toString(chunks) AS chunks,
+                SELECT build, toString(generation) AS generation, toString(chunk) AS chunk, toString(chunks) AS chunks,
                        toString(relid) AS relid, toString(filenode) AS filenode, toString(first_block) AS first_block,
                        toString(end_block) AS end_block, toString(bytes) AS bytes, toString(loaded) AS loaded, toString(rows) AS rows
                 FROM %1$s FINAL
-                WHERE pipe = {pipe:String} AND (target, generation) IN (
-                    SELECT target, max(generation) FROM %1$s WHERE pipe = {pipe:String} GROUP BY target)
+                WHERE pipe = {pipe:String} AND (build, generation) IN (
+                    SELECT build, max(generation) FROM %1$s WHERE pipe = {pipe:String} GROUP BY build)
                 """.formatted(TABLE), Map.of("pipe", pipe.uid()));
         var entries = new HashMap<String, List<Entry>>();
         for (var row : rows) {
-            entries.computeIfAbsent((String) row.get("target"), target -> new ArrayList<>())
+            entries.computeIfAbsent((String) row.get("build"), build -> new ArrayList<>())
                     .add(entry(row));
         }
         for (var row : rows) {
-            var target = (String) row.get("target");
-            var ofTarget = entries.get(target);
-            if (!plans.containsKey(target) && ofTarget.size() == number(row, "chunks")) {
-                ofTarget.sort(Comparator.comparingInt(Entry::number));
-                plans.put(target, new Plan(target, number(row, "generation"), ofTarget));
+            var build = (String) row.get("build");
+            var chunks = entries.get(build);
+            if (!plans.containsKey(build) && chunks.size() == number(row, "chunks")) {
+                chunks.sort(Comparator.comparingInt(Entry::number));
+                plans.put(build, new Plan(build, number(row, "generation"), chunks));
             }
         }
         return plans;
     }
 
     /** Records the plan of a table that starts; it is the table's last when this returns. */
-    public Plan plan(String target, List<Chunk> chunks) {
+    public Plan plan(String build, List<Chunk> chunks) {
         var generation = number(
                         clickHouse
                                 .query(
                                         "SELECT toString(max(generation)) AS generation FROM " + TABLE
-                                                + " WHERE pipe = {pipe:String} AND target = {target:String}",
-                                        Map.of("pipe", pipe.uid(), "target", target))
+                                                + " WHERE pipe = {pipe:String} AND build = {build:String}",
+                                        Map.of("pipe", pipe.uid(), "build", build))
                                 .getFirst(),
                         "generation")
                 + 1;
@@ -126,7 +118,7 @@ public final class ChunkLedger {
         for (int i = 0; i < chunks.size(); i++) {
             entries.add(new Entry(i, chunks.get(i), false, 0));
         }
-        var plan = new Plan(target, generation, entries);
+        var plan = new Plan(build, generation, entries);
         var rows = new TsvBuffer();
         for (var entry : entries) {
             key(plan, entry, rows);
@@ -160,7 +152,7 @@ public final class ChunkLedger {
         var chunk = entry.chunk();
         out.escaped(pipe.uid());
         out.tab();
-        out.escaped(plan.target());
+        out.escaped(plan.build());
         for (long number : new long[] {
             plan.generation(),
             entry.number(),

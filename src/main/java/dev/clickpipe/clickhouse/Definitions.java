@@ -6,17 +6,25 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import dev.clickpipe.clickhouse.TableDefinition.Loading;
+import dev.clickpipe.clickhouse.TableDefinition.Streaming;
 import dev.clickpipe.pipe.Pipe;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
 /**
- * The recorded definitions of the replicated tables, in the table {@code _clickpipe_tables} that all pipes of a database
- * share. A definition recorded again replaces the former one. Thread-safe; one worker at a time records a given table.
+ * The recorded definitions of the target tables, in the table {@code _clickpipe_tables} that all pipes of a database share.
+ * A definition has three parts, each with one writer, so that run modes at work side by side never overwrite each other: the
+ * table itself is Setup's (and whoever swaps), {@link Streaming} the stream's, {@link Loading} the load's. Thread-safe.
  */
 public final class Definitions {
     public static final String TABLE = "_clickpipe_tables";
+
+    private static final String DEFINITION = "definition";
+    private static final String STREAMING = "streaming";
+    private static final String LOADING = "loading";
 
     private static final ObjectMapper JSON = JsonMapper.builder()
             .disable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
@@ -36,65 +44,73 @@ public final class Definitions {
                 CREATE TABLE IF NOT EXISTS %s (
                     pipe String COMMENT 'uid of the ClickPipe',
                     pipe_name String,
-                    source_schema String,
-                    source_table String,
+                    build String COMMENT 'stands for one making of a target table',
+                    part LowCardinality(String) COMMENT 'definition, streaming or loading; each has one writer',
+                    source String,
                     target String,
-                    definition String COMMENT 'JSON',
+                    content String COMMENT 'JSON',
                     recorded_at DateTime64(3, 'UTC') DEFAULT now64(3),
                     version UInt64
-                ) ENGINE = %s ORDER BY (pipe, source_schema, source_table)
+                ) ENGINE = %s ORDER BY (pipe, build, part)
                 """.formatted(TABLE, clickHouse.engine("ReplacingMergeTree(version)")));
     }
 
-    /** All tables of this pipe, by source name; empty when nothing is recorded, also when there is no such table yet. */
+    /** All of this pipe, by source name; empty when nothing is recorded, also when there is no such table yet. */
     public List<TableDefinition> all() {
-        if (!exists()) {
+        if (!clickHouse.exists(TABLE)) {
             return List.of();
         }
-        return clickHouse
+        var parts = new HashMap<String, Map<String, String>>();
+        clickHouse
                 .query(
-                        "SELECT definition FROM " + TABLE
-                                + " FINAL WHERE pipe = {pipe:String} ORDER BY source_schema, source_table",
+                        "SELECT build, part, content FROM " + TABLE + " FINAL WHERE pipe = {pipe:String}",
                         Map.of("pipe", pipe.uid()))
-                .stream()
-                .map(row -> read((String) row.get("definition")))
+                .forEach(row -> parts.computeIfAbsent((String) row.get("build"), build -> new HashMap<>())
+                        .put((String) row.get("part"), (String) row.get("content")));
+        return parts.values().stream()
+                .filter(of -> of.containsKey(DEFINITION)) // the others may come late, of a table that is forgotten
+                .map(of -> read(of.get(DEFINITION), TableDefinition.class)
+                        .withStreaming(read(of.get(STREAMING), Streaming.class))
+                        .withLoading(read(of.get(LOADING), Loading.class)))
+                .sorted(Comparator.comparing(TableDefinition::source).thenComparing(TableDefinition::target))
                 .toList();
     }
 
     /** Targets that other pipes write to in this database, with the pipe's name. */
     public Map<String, String> targetsOfOthers() {
         var targets = new HashMap<String, String>();
-        if (exists()) {
+        if (clickHouse.exists(TABLE)) {
             clickHouse
                     .query(
-                            "SELECT target, pipe_name FROM " + TABLE + " FINAL WHERE pipe != {pipe:String}",
+                            "SELECT target, pipe_name FROM " + TABLE + " FINAL WHERE pipe != {pipe:String} AND part = '"
+                                    + DEFINITION + "'",
                             Map.of("pipe", pipe.uid()))
                     .forEach(row -> targets.put((String) row.get("target"), (String) row.get("pipe_name")));
         }
         return targets;
     }
 
-    /** Records a definition; it is there for every later {@link #all} when this returns. */
+    /** Records a definition, without its two other parts; it is there for every later {@link #all} when this returns. */
     public void record(TableDefinition definition) {
-        // The version counts, rather than tells the time: a clock may go back.
-        clickHouse.execute(
-                "INSERT INTO %1$s (pipe, pipe_name, source_schema, source_table, target, definition, version) SELECT %2$s, %3$s, %4$s, %5$s, %6$s, %7$s, max(version) + 1 FROM %1$s WHERE pipe = %2$s AND source_schema = %4$s AND source_table = %5$s"
-                        .formatted(
-                                TABLE,
-                                literal(pipe.uid()),
-                                literal(pipe.toString()),
-                                literal(definition.sourceSchema()),
-                                literal(definition.sourceTable()),
-                                literal(definition.target()),
-                                literal(write(definition))));
+        write(definition, DEFINITION, definition.withStreaming(null).withLoading(null));
     }
 
-    /** Removes one definition. */
+    /** Records how the stream writes a table; likewise. */
+    public TableDefinition record(TableDefinition definition, Streaming streaming) {
+        write(definition, STREAMING, streaming);
+        return definition.withStreaming(streaming);
+    }
+
+    /** Records how far the load is; likewise. */
+    public TableDefinition record(TableDefinition definition, Loading loading) {
+        write(definition, LOADING, loading);
+        return definition.withLoading(loading);
+    }
+
+    /** Removes one definition, all of it. */
     public void forget(TableDefinition definition) {
-        clickHouse.execute("ALTER TABLE " + TABLE + " DELETE WHERE pipe = " + literal(pipe.uid())
-                + " AND source_schema = " + literal(definition.sourceSchema())
-                + " AND source_table = " + literal(definition.sourceTable())
-                + " SETTINGS mutations_sync = 2");
+        clickHouse.execute("ALTER TABLE " + TABLE + " DELETE WHERE pipe = " + literal(pipe.uid()) + " AND build = "
+                + literal(definition.build()) + " SETTINGS mutations_sync = 2");
     }
 
     /** Removes this pipe's definitions. */
@@ -102,21 +118,35 @@ public final class Definitions {
         clickHouse.forget(TABLE, pipe);
     }
 
-    private boolean exists() {
-        return clickHouse.exists(TABLE);
+    private void write(TableDefinition definition, String part, Object content) {
+        // The version counts, rather than tells the time: a clock may go back.
+        clickHouse.execute("""
+                INSERT INTO %1$s (pipe, pipe_name, build, part, source, target, content, version)
+                SELECT %2$s, %3$s, %4$s, %5$s, %6$s, %7$s, %8$s, max(version) + 1 FROM %1$s
+                WHERE pipe = %2$s AND build = %4$s AND part = %5$s
+                """.formatted(
+                        TABLE,
+                        literal(pipe.uid()),
+                        literal(pipe.toString()),
+                        literal(definition.build()),
+                        literal(part),
+                        literal(definition.source()),
+                        literal(definition.target()),
+                        literal(json(content))));
     }
 
-    private static String write(TableDefinition definition) {
+    private static String json(Object content) {
         try {
-            return JSON.writeValueAsString(definition);
+            return JSON.writeValueAsString(content);
         } catch (JsonProcessingException e) {
             throw new IllegalStateException(e);
         }
     }
 
-    private static TableDefinition read(String json) {
+    /** Null for null. */
+    private static <T> T read(String json, Class<T> type) {
         try {
-            return JSON.readValue(json, TableDefinition.class);
+            return json == null ? null : JSON.readValue(json, type);
         } catch (JsonProcessingException e) {
             throw new IllegalStateException("unreadable definition in " + TABLE + ": " + json, e);
         }

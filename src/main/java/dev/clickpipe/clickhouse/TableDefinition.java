@@ -1,21 +1,30 @@
 package dev.clickpipe.clickhouse;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import dev.clickpipe.api.TableEngine;
-import dev.clickpipe.postgres.Lsn;
+import dev.clickpipe.pipe.Problem;
 import java.util.List;
+import java.util.UUID;
 
 /**
- * A replicated table as Setup recorded it: what both phases go by, whatever the catalogues say meanwhile.
+ * A target table and what is put into it, as recorded: what all run modes go by, whatever the catalogues say meanwhile. A table
+ * that is rebuilt has two for a while, the live one and the one that replaces it when it is loaded.
  *
+ * @param build stands for this making of the target, whatever the target is called; null until it is recorded
  * @param relid the source table's OID when it was recorded
+ * @param target the target's name now; it changes when a replacement takes the live table's place
  * @param keyColumns columns that identify a row in UPDATE and DELETE (the replica identity); empty for keyless tables
  * @param sortingKey ORDER BY of the target; empty for {@code tuple()}
  * @param columns the replicated columns, in source order; excluded ones are absent
- * @param boundary commits before this LSN are in the initial load already, whole: CDC skips them. For append-only targets that
- *     keeps rows from being there twice; for all of them it keeps a TRUNCATE of long ago from emptying what was loaded since.
- *     Null until the load began
+ * @param request what of the spec it was made for; null until it is recorded
+ * @param replacement set while it is built beside a live table; null otherwise
+ * @param publishing how the source publishes it; null where no stream follows
+ * @param streaming how the stream writes it; null until the stream has taken it up
+ * @param loading how far its load is; null until that began
  */
+@JsonInclude(JsonInclude.Include.NON_NULL)
 public record TableDefinition(
+        String build,
         String sourceSchema,
         String sourceTable,
         long relid,
@@ -24,7 +33,11 @@ public record TableDefinition(
         List<String> keyColumns,
         List<String> sortingKey,
         List<Column> columns,
-        String boundary) {
+        Request request,
+        Replacement replacement,
+        Publishing publishing,
+        Streaming streaming,
+        Loading loading) {
 
     /**
      * @param number {@code attnum} in the source
@@ -39,10 +52,91 @@ public record TableDefinition(
             boolean nullable,
             String clickHouseType) {}
 
+    /**
+     * What of the spec a target was made for: another one means that it is built anew, beside the live one.
+     *
+     * @param layout the mapping's part that can't change in place
+     * @param resync the pipe's resync token; null: none so far
+     * @param tableResync the mapping's; null: none so far
+     */
+    public record Request(Layout layout, String resync, String tableResync) {}
+
+    /** @param partitionBy PARTITION BY of the target; null: none */
+    public record Layout(
+            TableEngine engine,
+            List<String> sortingKeys,
+            String partitionBy,
+            List<String> excludedColumns,
+            boolean nullables,
+            boolean deleteOnMerge) {
+        public Layout {
+            sortingKeys = List.copyOf(sortingKeys);
+            excludedColumns = excludedColumns.stream().sorted().distinct().toList();
+        }
+    }
+
+    /**
+     * @param live the target whose place it takes
+     * @param uuid this table's own in ClickHouse, by which a swap that was cut off is known to be done
+     */
+    public record Replacement(String live, String uuid) {}
+
+    /**
+     * @param publication in which its changes are
+     * @param from a WAL position of the source behind all transactions that ran when the publication got the table: a stream that
+     *     connects from there on, and one only, misses nothing of it. Null: the slot was made after that, any stream will do
+     */
+    public record Publishing(String publication, String from) {}
+
+    /**
+     * Recorded by the stream.
+     *
+     * @param from it writes all commits from this LSN on, and every row of the load must be read later than that
+     * @param cut append-only targets: the boundary below which the stream's own rows were removed; null: none was
+     * @param failure why the stream writes this table no more; null: it does
+     */
+    public record Streaming(String from, String cut, Problem failure) {}
+
+    /**
+     * Recorded by the load.
+     *
+     * @param boundary commits before this LSN are in the rows that its (first) session read, whole
+     * @param complete the boundary of its last session when all of it is loaded; null until then. When the stream has passed
+     *     it, the target is the source as of one moment
+     */
+    public record Loading(String boundary, String complete) {}
+
     public TableDefinition {
         keyColumns = List.copyOf(keyColumns);
         sortingKey = List.copyOf(sortingKey);
         columns = List.copyOf(columns);
+    }
+
+    /** What source and mapping make of a table; nothing is built yet. */
+    public static TableDefinition wanted(
+            String sourceSchema,
+            String sourceTable,
+            long relid,
+            String target,
+            TableEngine engine,
+            List<String> keyColumns,
+            List<String> sortingKey,
+            List<Column> columns) {
+        return new TableDefinition(
+                null,
+                sourceSchema,
+                sourceTable,
+                relid,
+                target,
+                engine,
+                keyColumns,
+                sortingKey,
+                columns,
+                null,
+                null,
+                null,
+                null,
+                null);
     }
 
     /** Schema and table as people write them in messages; not quoted, not for SQL. */
@@ -50,18 +144,73 @@ public record TableDefinition(
         return sourceSchema + "." + sourceTable;
     }
 
-    /** The same table once its initial load has begun. */
-    public TableDefinition withBoundary(Lsn lsn) {
-        return new TableDefinition(
-                sourceSchema, sourceTable, relid, target, engine, keyColumns, sortingKey, columns, lsn.toString());
+    /** The boundary of its load; null until that began. */
+    public String boundary() {
+        return loading == null ? null : loading.boundary();
     }
 
-    /** Whether both describe the same columns in the same target, wherever the initial load stands. */
-    public boolean sameAs(TableDefinition other) {
-        return target.equals(other.target)
-                && engine == other.engine
-                && keyColumns.equals(other.keyColumns)
-                && sortingKey.equals(other.sortingKey)
-                && columns.equals(other.columns);
+    public boolean loaded() {
+        return loading != null && loading.complete() != null;
+    }
+
+    /** Whether it is built beside a live table. */
+    public boolean replaces() {
+        return replacement != null;
+    }
+
+    /** Whether rows may be loaded: no change from then on is passed over by the stream. */
+    public boolean loadable() {
+        return publishing == null || publishing.from() == null || streaming != null;
+    }
+
+    /** The same, recorded as a making of its own. */
+    public TableDefinition built(Request request, Replacement replacement, Publishing publishing) {
+        return with(UUID.randomUUID().toString(), target, request, replacement, publishing, null, null);
+    }
+
+    public TableDefinition withTarget(String name) {
+        return with(build, name, request, replacement, publishing, streaming, loading);
+    }
+
+    /** The same in the place of the live table. */
+    public TableDefinition live() {
+        return with(build, replacement.live(), request, null, publishing, streaming, loading);
+    }
+
+    public TableDefinition withPublishing(Publishing publishing) {
+        return with(build, target, request, replacement, publishing, streaming, loading);
+    }
+
+    public TableDefinition withStreaming(Streaming streaming) {
+        return with(build, target, request, replacement, publishing, streaming, loading);
+    }
+
+    public TableDefinition withLoading(Loading loading) {
+        return with(build, target, request, replacement, publishing, streaming, loading);
+    }
+
+    private TableDefinition with(
+            String build,
+            String target,
+            Request request,
+            Replacement replacement,
+            Publishing publishing,
+            Streaming streaming,
+            Loading loading) {
+        return new TableDefinition(
+                build,
+                sourceSchema,
+                sourceTable,
+                relid,
+                target,
+                engine,
+                keyColumns,
+                sortingKey,
+                columns,
+                request,
+                replacement,
+                publishing,
+                streaming,
+                loading);
     }
 }

@@ -37,7 +37,8 @@ final class Status {
         this.observed = observed;
         this.now = now;
         this.old = Optional.ofNullable(pipe.getStatus())
-                .orElseGet(() -> new ClickPipeStatus(null, null, null, null, null, null, null, null, null, null, null));
+                .orElseGet(() ->
+                        new ClickPipeStatus(null, null, null, null, null, null, null, null, null, null, null, null));
     }
 
     static ClickPipeStatus of(ClickPipe pipe, Plan plan, Observed observed, Instant now) {
@@ -65,6 +66,7 @@ final class Status {
                 plan.cause().message(),
                 generation,
                 plan.observedSetup(),
+                old.observedResync(),
                 Conditions.of(plan, pipe.getStatus(), generation == null ? 0 : generation, now),
                 postgres.host() + ":" + postgres.port() + "/" + postgres.database(),
                 clickHouse.host() + ":" + clickHouse.port() + "/" + clickHouse.database(),
@@ -161,10 +163,10 @@ final class Status {
                         : said.loaded()
                                 ? TablePhase.Completed
                                 : said.chunksDone() > 0 ? TablePhase.Snapshot : TablePhase.Pending;
-            case Running -> TablePhase.Running;
+            case Running, Resync -> TablePhase.Running;
             case Completed -> TablePhase.Completed;
             // Each is where it was.
-            case Provisioning, Setup, Failed ->
+            case Provisioning, Setup, Failed, Pausing, Paused, Modifying ->
                 before == null || before.phase() == null ? TablePhase.Pending : before.phase();
         };
     }
@@ -184,6 +186,8 @@ final class Status {
                     r.lagSeconds(),
                     bytes(r.lagBytes()) + (r.lagSeconds() == 0 ? "" : " " + duration(r.lagSeconds())),
                     r.retainedWalBytes(),
+                    r.safeWalBytes(),
+                    r.walStatus(),
                     r.lastCommitAt() == null ? null : time(r.lastCommitAt()),
                     r.changes());
         }
@@ -195,7 +199,17 @@ final class Status {
         return r == null
                 ? null
                 : new Replication(
-                        r.slot(), r.publication(), r.confirmedLsn(), null, null, null, null, r.lastCommitAt(), null);
+                        r.slot(),
+                        r.publication(),
+                        r.confirmedLsn(),
+                        null,
+                        null,
+                        null,
+                        null,
+                        null,
+                        null,
+                        r.lastCommitAt(),
+                        null);
     }
 
     private static ClickPipeStatus withoutProgress(ClickPipeStatus s) {
@@ -206,6 +220,7 @@ final class Status {
                 s.message(),
                 s.observedGeneration(),
                 s.observedSetup(),
+                s.observedResync(),
                 s.conditions(),
                 s.source(),
                 s.destination(),
@@ -231,6 +246,8 @@ final class Status {
                         : new Replication(
                                 s.replication().slot(),
                                 s.replication().publication(),
+                                null,
+                                null,
                                 null,
                                 null,
                                 null,

@@ -12,7 +12,8 @@ import java.util.List;
  * @param remedy what to do; null when nothing is wrong, and when there are several problems, each with its own
  * @param retryable whether running it again may work
  * @param problems every problem found, as many as fit
- * @param load what an initial load ended with; null otherwise
+ * @param load what an initial load ended with, or what Setup left to load; null otherwise
+ * @param replication what was seen of the slot, where that was asked; null otherwise
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record Termination(
@@ -21,7 +22,8 @@ public record Termination(
         String remedy,
         boolean retryable,
         List<Problem> problems,
-        WorkerStatus.Load load) {
+        WorkerStatus.Load load,
+        WorkerStatus.Replication replication) {
 
     public static final String SUCCEEDED = "Succeeded";
 
@@ -34,13 +36,24 @@ public record Termination(
     private static final int LONGEST_TEXT = 800;
 
     public static Termination succeeded(WorkerStatus.Load load) {
-        return new Termination(SUCCEEDED, "Done", null, false, List.of(), load);
+        return new Termination(SUCCEEDED, "Done", null, false, List.of(), load, null);
+    }
+
+    /** What was asked of the slot. */
+    public static Termination seen(WorkerStatus.Replication replication) {
+        return new Termination(SUCCEEDED, "Done", null, false, List.of(), null, replication);
     }
 
     /** Ended before its work was done, because it was asked to. */
     public static Termination stopped() {
         return new Termination(
-                "Stopped", "Stopped before it was done", "It goes on when it is started again", true, List.of(), null);
+                "Stopped",
+                "Stopped before it was done",
+                "It goes on when it is started again",
+                true,
+                List.of(),
+                null,
+                null);
     }
 
     public static Termination failed(List<Problem> problems, boolean retryable, WorkerStatus.Load load) {
@@ -52,7 +65,8 @@ public record Termination(
                 single ? first.remedy() : null,
                 retryable,
                 problems,
-                load);
+                load,
+                null);
     }
 
     /** All of it for people: every problem with its remedy. */
@@ -99,7 +113,8 @@ public record Termination(
                                 cut(problem.message(), length),
                                 cut(problem.remedy(), length)))
                         .toList(),
-                load);
+                load,
+                replication);
     }
 
     private static String cut(String text, int length) {

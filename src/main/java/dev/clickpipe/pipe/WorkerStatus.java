@@ -23,10 +23,13 @@ public record WorkerStatus(
         /** Something transient is wrong, see the problem; it retries for ever. */
         Retrying,
         /** Asked to stop, finishing. */
-        Stopping
+        Stopping,
+        /** Something is wrong that a person has to mend, see the problem; it looks again now and then whether it is. */
+        Failed
     }
 
     /**
+     * @param replacements tables among them that are built beside a live one, and then swapped
      * @param bytes bytes of heap read so far
      * @param bytesTotal bytes of heap there were when the load was planned
      * @param rowsPerSecond over the last seconds
@@ -36,6 +39,7 @@ public record WorkerStatus(
     public record Load(
             int tablesDone,
             int tablesTotal,
+            int replacements,
             long rows,
             long bytes,
             long bytesTotal,
@@ -49,6 +53,8 @@ public record WorkerStatus(
      * @param lagBytes WAL between the two
      * @param lagSeconds age of the oldest commit read but not yet in ClickHouse; 0 when caught up
      * @param retainedWalBytes WAL the slot keeps the source from recycling; null when unknown
+     * @param safeWalBytes WAL that may still be written before the slot may be lost; null when unlimited or unknown
+     * @param walStatus of the slot (PostgreSQL documentation, 54.19 pg_replication_slots); null when unknown
      * @param changes row changes replicated since this worker started
      */
     @JsonInclude(JsonInclude.Include.NON_NULL)
@@ -60,9 +66,12 @@ public record WorkerStatus(
             long lagBytes,
             long lagSeconds,
             Long retainedWalBytes,
+            Long safeWalBytes,
+            String walStatus,
             Instant lastCommitAt,
             long changes) {}
 
+    /** @param replaces the live table whose place this target takes when it is loaded; null for a live one */
     @JsonInclude(JsonInclude.Include.NON_NULL)
     public record Table(
             String source,
@@ -71,5 +80,6 @@ public record WorkerStatus(
             int chunksTotal,
             long rows,
             boolean loaded,
+            String replaces,
             Problem problem) {}
 }

@@ -64,7 +64,7 @@ final class KeyRules {
         }
         checkKeyColumns(sortingKey);
         boolean nullables = pipe.settings().allowNullableColumns();
-        var definition = new TableDefinition(
+        var definition = TableDefinition.wanted(
                 table.schema(),
                 table.name(),
                 table.relid(),
@@ -83,8 +83,7 @@ final class KeyRules {
                                 nullables && !column.notNull(),
                                 TypeMapping.of(column.type(), column.dimensions(), nullables && !column.notNull())
                                         .clickHouseType()))
-                        .toList(),
-                null);
+                        .toList());
         return new Result(definition, List.copyOf(problems));
     }
 

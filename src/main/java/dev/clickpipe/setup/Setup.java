@@ -261,7 +261,10 @@ public final class Setup implements Mode {
     private void makeTarget(TableDefinition wanted, TableDefinition recorded) {
         var target = TargetTable.find(clickHouse, wanted.target());
         if (target.isPresent() && recorded != null) {
-            boolean same = wanted.sameAs(recorded);
+            boolean same = wanted.columns().equals(recorded.columns())
+                    && wanted.sortingKey().equals(recorded.sortingKey())
+                    && wanted.keyColumns().equals(recorded.keyColumns())
+                    && wanted.engine() == recorded.engine();
             boolean untouched = target.get().createdBy(pipe) && target.get().empty() && recorded.boundary() == null;
             if (same || !untouched) {
                 return;
@@ -279,8 +282,12 @@ public final class Setup implements Mode {
             LOG.info("made table {}.{} for {}", clickHouse.database(), wanted.target(), wanted.source());
             made.push(new Made("table " + wanted.target(), () -> dropIfEmpty(wanted.target())));
         }
-        definitions.record(wanted);
-        made.push(new Made("definition of " + wanted.source(), () -> definitions.forget(wanted)));
+        if (recorded != null) {
+            definitions.forget(recorded);
+        }
+        var built = wanted.built(null, null, null);
+        definitions.record(built);
+        made.push(new Made("definition of " + wanted.source(), () -> definitions.forget(built)));
     }
 
     private boolean makePublications(List<SourceChecks.Table> tables, Stop stop)

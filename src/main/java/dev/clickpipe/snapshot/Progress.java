@@ -49,13 +49,13 @@ final class Progress {
 
     /** One chunk while it is read. Written by one thread, read by any. */
     final class Chunk {
-        private final String target;
+        private final String build;
         private final long bytesPlanned;
         private volatile long rows;
         private volatile long bytes;
 
-        private Chunk(String target, long bytesPlanned) {
-            this.target = target;
+        private Chunk(String build, long bytesPlanned) {
+            this.build = build;
             this.bytesPlanned = bytesPlanned;
         }
 
@@ -87,8 +87,8 @@ final class Progress {
     synchronized void begin(List<TableDefinition> definitions, Map<String, ChunkLedger.Plan> plans) {
         tables.clear();
         definitions.forEach(definition -> {
-            tables.put(definition.target(), new Table(definition));
-            var plan = plans.get(definition.target());
+            tables.put(definition.build(), new Table(definition));
+            var plan = plans.get(definition.build());
             if (plan != null) {
                 planned(plan);
             }
@@ -97,7 +97,7 @@ final class Progress {
     }
 
     synchronized void planned(ChunkLedger.Plan plan) {
-        var table = tables.get(plan.target());
+        var table = tables.get(plan.build());
         table.chunksDone = 0;
         table.rows = 0;
         table.bytesDone = 0;
@@ -114,8 +114,8 @@ final class Progress {
         table.loaded = plan.loaded();
     }
 
-    Chunk begin(String target, ChunkLedger.Entry entry) {
-        var chunk = new Chunk(target, entry.chunk().bytes());
+    Chunk begin(String build, ChunkLedger.Entry entry) {
+        var chunk = new Chunk(build, entry.chunk().bytes());
         underWay.add(chunk);
         return chunk;
     }
@@ -129,7 +129,7 @@ final class Progress {
         underWay.remove(chunk);
         problem = null;
         state = WorkerStatus.State.Working;
-        var table = tables.get(chunk.target);
+        var table = tables.get(chunk.build);
         table.chunksDone++;
         table.rows += chunk.rows;
         table.bytesDone += chunk.bytesPlanned;
@@ -143,12 +143,12 @@ final class Progress {
         if (why != null) {
             problem = why;
             state = WorkerStatus.State.Retrying;
-            tables.get(chunk.target).problem = why;
+            tables.get(chunk.build).problem = why;
         }
     }
 
-    synchronized void failed(String target, Problem why) {
-        tables.get(target).problem = why;
+    synchronized void failed(String build, Problem why) {
+        tables.get(build).problem = why;
     }
 
     /** What it waits for; null when it works. */
@@ -182,6 +182,9 @@ final class Progress {
         return new WorkerStatus.Load(
                 tablesDone,
                 tables.size(),
+                (int) tables.values().stream()
+                        .filter(table -> table.definition.replaces())
+                        .count(),
                 tables.values().stream().mapToLong(table -> table.rows).sum()
                         + underWay.stream().mapToLong(Chunk::rows).sum(),
                 bytesDone,
@@ -225,7 +228,7 @@ final class Progress {
 
     private WorkerStatus.Table status(Table table) {
         long rowsUnderWay = underWay.stream()
-                .filter(chunk -> chunk.target.equals(table.definition.target()))
+                .filter(chunk -> chunk.build.equals(table.definition.build()))
                 .mapToLong(Chunk::rows)
                 .sum();
         return new WorkerStatus.Table(
@@ -235,6 +238,7 @@ final class Progress {
                 table.chunks,
                 table.rows + rowsUnderWay,
                 table.loaded,
+                table.definition.replaces() ? table.definition.replacement().live() : null,
                 table.loaded ? null : table.problem);
     }
 

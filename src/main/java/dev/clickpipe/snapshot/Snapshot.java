@@ -87,8 +87,8 @@ public final class Snapshot implements Mode {
             var plans = ledger.plans();
             progress.begin(all, plans);
             var missing = all.stream()
-                    .filter(definition -> !plans.containsKey(definition.target())
-                            || !plans.get(definition.target()).loaded())
+                    .filter(definition -> !plans.containsKey(definition.build())
+                            || !plans.get(definition.build()).loaded())
                     .toList();
             if (missing.isEmpty()) {
                 LOG.info(
@@ -137,7 +137,7 @@ public final class Snapshot implements Mode {
                 boolean wholeInSession = definition.engine().appendOnly()
                         || !pipe.settings().replicationMode().streams();
                 try {
-                    var plan = plans.get(definition.target());
+                    var plan = plans.get(definition.build());
                     if (wholeInSession || plan == null || !resumable(connection, plan)) {
                         plan = begin(session, connection, definition, plan != null);
                     }
@@ -149,7 +149,7 @@ public final class Snapshot implements Mode {
                     if (e.retryable()) {
                         throw e;
                     }
-                    progress.failed(definition.target(), e.problems().getFirst());
+                    progress.failed(definition.build(), e.problems().getFirst());
                     failures.add(e); // the other tables are loaded nevertheless
                 }
             }
@@ -187,8 +187,9 @@ public final class Snapshot implements Mode {
         // The limits are there against dropping large tables by mistake; what goes here is a part of a load.
         clickHouse.execute("TRUNCATE TABLE " + ClickHouseClient.identifier(definition.target())
                 + " SETTINGS max_table_size_to_drop = 0, max_partition_size_to_drop = 0");
-        definitions.record(definition.withBoundary(session.boundary()));
-        return ledger.plan(definition.target(), chunks);
+        definitions.record(
+                definition, new TableDefinition.Loading(session.boundary().toString(), null));
+        return ledger.plan(definition.build(), chunks);
     }
 
     private void read(SnapshotSession session, Schedule schedule, Stop stop) throws InterruptedException {
@@ -226,7 +227,7 @@ public final class Snapshot implements Mode {
         try {
             for (var work = schedule.next(); work.isPresent() && !stop.requested(); work = schedule.next()) {
                 var chunk = progress.begin(
-                        work.get().table().definition.target(), work.get().entry());
+                        work.get().table().definition.build(), work.get().entry());
                 try {
                     if (loader == null) {
                         loader = new ChunkLoader(session, clickHouse, ledger, pipe, stop);

@@ -79,13 +79,22 @@ final class TestPipe implements AutoCloseable {
         }
 
         Builder table(String name, TableEngine engine, String... excluded) {
-            mappings.add(new TableMapping("public", name, name, List.of(excluded), false, List.of(), engine));
+            mappings.add(
+                    new TableMapping("public", name, name, List.of(excluded), false, List.of(), engine, null, null));
             return this;
         }
 
         Builder sortedBy(String name, String... columns) {
             mappings.add(new TableMapping(
-                    "public", name, name, List.of(), true, List.of(columns), TableEngine.ReplacingMergeTree));
+                    "public",
+                    name,
+                    name,
+                    List.of(),
+                    true,
+                    List.of(columns),
+                    TableEngine.ReplacingMergeTree,
+                    null,
+                    null));
             return this;
         }
 
@@ -132,6 +141,8 @@ final class TestPipe implements AutoCloseable {
                     mappings,
                     new ClickPipeSpec.Destination(new ClickHouseDestination(
                             clickHouse.host(), clickHouse.port(), clickHouse.database(), login, null)),
+                    null,
+                    null,
                     null,
                     null);
             var pipe = new TestPipe(

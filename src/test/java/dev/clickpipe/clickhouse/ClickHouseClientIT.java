@@ -206,20 +206,19 @@ class ClickHouseClientIT {
         assertThat(definitions.all()).isEmpty();
         definitions.create();
         var table = Stream.of("it's", "b")
-                .map(name -> new TableDefinition(
-                        "public",
-                        name,
-                        7,
-                        name,
-                        dev.clickpipe.api.TableEngine.MergeTree,
-                        List.of(),
-                        List.of(),
-                        List.of(),
-                        null))
+                .map(name -> TableDefinition.wanted(
+                                "public",
+                                name,
+                                7,
+                                name,
+                                dev.clickpipe.api.TableEngine.MergeTree,
+                                List.of(),
+                                List.of(),
+                                List.of())
+                        .built(null, null, null))
                 .toList();
         table.forEach(definitions::record);
-        var loading = table.getFirst().withBoundary(dev.clickpipe.postgres.Lsn.parse("1/A"));
-        definitions.record(loading);
+        var loading = definitions.record(table.getFirst(), new TableDefinition.Loading("1/A", null));
 
         assertThat(definitions.all()).containsExactlyInAnyOrder(loading, table.getLast());
         var other = new Definitions(

@@ -48,7 +48,7 @@ class TargetTableTest {
     }
 
     private static TableDefinition definition(TableEngine engine, List<String> sortingKey) {
-        return new TableDefinition(
+        return TableDefinition.wanted(
                 "public",
                 "orders",
                 1,
@@ -59,7 +59,6 @@ class TargetTableTest {
                 List.of(
                         new TableDefinition.Column(1, "id", TEXT, 0, false, "Int64"),
                         new TableDefinition.Column(2, "it's", TEXT, 0, true, "Nullable(String)"),
-                        new TableDefinition.Column(3, "it's `odd` \\", TEXT, 0, false, "String")),
-                null);
+                        new TableDefinition.Column(3, "it's `odd` \\", TEXT, 0, false, "String")));
     }
 }

@@ -91,7 +91,7 @@ class ConditionsTest {
     }
 
     private static ClickPipeStatus status(List<Condition> conditions) {
-        return new ClickPipeStatus(null, null, null, null, null, conditions, null, null, null, null, null);
+        return new ClickPipeStatus(null, null, null, null, null, null, conditions, null, null, null, null, null);
     }
 
     private static String time(List<Condition> conditions, String type) {

@@ -114,11 +114,11 @@ final class FakeKubelet {
     }
 
     static Termination refusal(String reason, String message) {
-        return new Termination(reason, message, null, false, List.of(), null);
+        return new Termination(reason, message, null, false, List.of(), null, null);
     }
 
     static Termination done(WorkerStatus.Load load) {
-        return new Termination(Termination.SUCCEEDED, "Done.", null, false, List.of(), load);
+        return new Termination(Termination.SUCCEEDED, "Done.", null, false, List.of(), load, null);
     }
 
     static WorkerStatus streaming() {
@@ -139,6 +139,8 @@ final class FakeKubelet {
                         lagBytes,
                         lagBytes == 0 ? 0 : 3,
                         4096L,
+                        null,
+                        null,
                         Instant.parse("2026-01-01T00:00:00Z"),
                         17),
                 List.of());
@@ -159,17 +161,17 @@ final class FakeKubelet {
                 "snapshot",
                 WorkerStatus.State.Working,
                 null,
-                new WorkerStatus.Load(1, 2, 1_200_000, 420, 1000, 42, 310_000, 12L),
+                new WorkerStatus.Load(1, 2, 0, 1_200_000, 420, 1000, 42, 310_000, 12L),
                 null,
                 List.of(
                         new WorkerStatus.Table(
-                                "public.orders", "orders", chunksTotal, chunksTotal, 900_000, true, null),
+                                "public.orders", "orders", chunksTotal, chunksTotal, 900_000, true, null, null),
                         new WorkerStatus.Table(
-                                "public.customers", "customers", chunksDone, chunksTotal, 300_000, false, null)));
+                                "public.customers", "customers", chunksDone, chunksTotal, 300_000, false, null, null)));
     }
 
     static WorkerStatus.Load loaded() {
-        return new WorkerStatus.Load(2, 2, 2_000_000, 1000, 1000, 100, 0, 0L);
+        return new WorkerStatus.Load(2, 2, 0, 2_000_000, 1000, 1000, 100, 0, 0L);
     }
 
     /** A pod's only container, as its script moves it. */

@@ -254,12 +254,15 @@ record Given(ClickPipe pipe, Observed observed) {
     // ---- ends ----
 
     static End fatal(String message) {
-        return new End(10, "Error", new Termination("Refused", message, null, false, List.of(), null), null);
+        return new End(10, "Error", new Termination("Refused", message, null, false, List.of(), null, null), null);
     }
 
     static End succeeded() {
         return new End(
-                0, "Completed", new Termination(Termination.SUCCEEDED, "done", null, false, List.of(), null), null);
+                0,
+                "Completed",
+                new Termination(Termination.SUCCEEDED, "done", null, false, List.of(), null, null),
+                null);
     }
 
     static End killed(int exitCode, String reason) {

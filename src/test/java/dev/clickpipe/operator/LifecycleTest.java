@@ -537,6 +537,7 @@ class LifecycleTest {
                                                                         0,
                                                                         0,
                                                                         true,
+                                                                        null,
                                                                         new Problem(
                                                                                 "ColumnType", "table x", "no", "y")))),
                                                 NOW,

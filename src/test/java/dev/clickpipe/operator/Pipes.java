@@ -91,6 +91,7 @@ final class Pipes {
                 ready.message(),
                 1L,
                 observedSetup,
+                null,
                 List.of(
                         condition("Ready", phase == Phase.Running || phase == Phase.Completed, ready),
                         condition("InitialLoadComplete", loaded, new Cause(loaded ? "Loaded" : "NotLoaded", ""))),

@@ -66,6 +66,8 @@ final class LoadedPipe implements AutoCloseable {
                         new ClickPipeSpec.Destination(new ClickHouseDestination(
                                 clickHouse.host(), clickHouse.port(), clickHouse.database(), null, null)),
                         null,
+                        null,
+                        null,
                         null));
         credentials(directory.resolve("postgres"), postgres.user(), postgres.password());
         credentials(directory.resolve("clickhouse"), clickHouse.user(), clickHouse.password());
@@ -108,8 +110,9 @@ final class LoadedPipe implements AutoCloseable {
                                     .clickHouseType()))
                     .toList();
             var key = engine.appendOnly() ? List.<String>of() : table.primaryKey();
-            var definition = new TableDefinition(
-                    schema, name, table.relid(), name, engine, table.identityColumns(), key, columns, null);
+            var definition = TableDefinition.wanted(
+                            schema, name, table.relid(), name, engine, table.identityColumns(), key, columns)
+                    .built(null, null, null);
             destination.execute("CREATE TABLE " + identifier(name) + " ("
                     + columns.stream()
                             .map(column -> identifier(column.name()) + " " + column.clickHouseType())

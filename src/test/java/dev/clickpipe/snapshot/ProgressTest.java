@@ -82,6 +82,19 @@ class ProgressTest {
 
     private static TableDefinition definition(String target) {
         return new TableDefinition(
-                "s", target, 1, target, TableEngine.ReplacingMergeTree, List.of(), List.of(), List.of(), null);
+                target,
+                "s",
+                target,
+                1,
+                target,
+                TableEngine.ReplacingMergeTree,
+                List.of(),
+                List.of(),
+                List.of(),
+                null,
+                null,
+                null,
+                null,
+                null);
     }
 }

@@ -105,6 +105,19 @@ class ScheduleTest {
 
     private static TableDefinition definition(String name) {
         return new TableDefinition(
-                "s", name, 1, name, TableEngine.ReplacingMergeTree, List.of(), List.of(), List.of(), null);
+                name,
+                "s",
+                name,
+                1,
+                name,
+                TableEngine.ReplacingMergeTree,
+                List.of(),
+                List.of(),
+                List.of(),
+                null,
+                null,
+                null,
+                null,
+                null);
     }
 }

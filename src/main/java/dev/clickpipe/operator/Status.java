@@ -89,10 +89,13 @@ final class Status {
                 .orElseGet(() -> new InitialLoad(null, null, null, null, null, null, null, null, null));
         var run = currentLoad();
         var said = run.flatMap(this::said).orElse(null);
+        // A live table that is built anew counts as loaded when its replacement is.
         var total = said != null
-                ? said.tablesTotal()
+                ? said.tablesTotal() - said.replacements()
                 : pipe.getSpec().tableMappings().size();
-        var done = said != null ? said.tablesDone() : complete ? total : or(before.tablesDone(), 0);
+        var done = said != null
+                ? Math.max(0, said.tablesDone() - said.replacements())
+                : complete ? total : or(before.tablesDone(), 0);
         var rows = said != null ? Long.valueOf(said.rows()) : before.rows();
         var percent = complete ? 100 : said != null ? said.percent() : or(before.percent(), 0);
         var loading = plan.phase() == Phase.Snapshot && said != null && !complete;

@@ -214,7 +214,7 @@ class StatusesIT {
         var yaml = Serialization.asYaml(pipe)
                 .replaceAll("\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ", "2026-01-01T00:00:00Z")
                 .replaceAll("observedSetup: .*", "observedSetup: \"01234567\"")
-                .replaceAll("orders-(setup|snapshot|teardown)-[0-9a-f]{8}-(\\d+)-\\w{5}", "orders-$1-01234567-$2-abcde")
+                .replaceAll("orders-(\\w+)-[0-9a-f]{8}-(\\d+)-\\w{5}", "orders-$1-01234567-$2-abcde")
                 .replaceAll("orders-cdc-\\w{5}", "orders-cdc-abcde");
         captured.add(() -> GeneratedFile.check(Path.of("src/test/resources/statuses", name + ".yaml"), yaml));
     }

@@ -238,13 +238,17 @@ final class FakeKubelet {
         }
 
         /** The pipe as its worker reads it. */
-        ClickPipe pipe() {
+        ClickPipe pipe() throws InterruptedException {
             var map = pod.getSpec().getVolumes().stream()
                     .filter(volume -> volume.getName().equals("pipe"))
                     .map(volume -> volume.getConfigMap().getName())
                     .findFirst()
                     .orElseThrow();
             var file = client.configMaps().inNamespace(namespace).withName(map).get();
+            while (file == null) {
+                Thread.sleep(20); // as the real one, which would not have started it
+                file = client.configMaps().inNamespace(namespace).withName(map).get();
+            }
             return Serialization.unmarshal(file.getData().get("pipe.yaml"), ClickPipe.class);
         }
 

@@ -76,6 +76,27 @@ final class Pipes {
         return Serialization.unmarshal(yaml, ClickPipe.class);
     }
 
+    static ClickPipe without(ClickPipe pipe, String target) {
+        var yaml = Serialization.asYaml(pipe);
+        var end = yaml.indexOf("targetTable: \"" + target + "\"");
+        var start = yaml.lastIndexOf("  - ", end);
+        var next = yaml.indexOf("\n  - ", end);
+        var rest = next < 0 ? yaml.indexOf("\n  ", yaml.indexOf("useCustomSortingKey", end)) : next;
+        return Serialization.unmarshal(yaml.substring(0, start) + yaml.substring(rest + 1), ClickPipe.class);
+    }
+
+    /** With another token, or the first. */
+    static ClickPipe resync(ClickPipe pipe, String token) {
+        var yaml = Serialization.asYaml(pipe).replaceAll("(?m)^  resync: .*\n", "");
+        return Serialization.unmarshal(
+                yaml.replace("\nspec:\n", "\nspec:\n  resync: \"" + token + "\"\n"), ClickPipe.class);
+    }
+
+    /** Of a manifest's text. */
+    static String name(String manifest) {
+        return Serialization.unmarshal(manifest, ClickPipe.class).getMetadata().getName();
+    }
+
     static ClickPipe onNodes(ClickPipe pipe, String label, String value) {
         return edited(pipe, "nodeSelector: {}", "nodeSelector: {" + label + ": " + value + "}");
     }

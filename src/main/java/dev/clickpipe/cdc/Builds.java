@@ -27,11 +27,13 @@ final class Builds {
     private final Pipe pipe;
     private final ClickHouseClient clickHouse;
     private final Definitions definitions;
+    private final Swap swap;
 
     Builds(Pipe pipe, ClickHouseClient clickHouse, Definitions definitions) {
         this.pipe = pipe;
         this.clickHouse = clickHouse;
         this.definitions = definitions;
+        this.swap = new Swap(clickHouse, pipe);
     }
 
     /**
@@ -39,13 +41,20 @@ final class Builds {
      * @throws TableFailure a step failed for reasons that lie in its table
      */
     void carryOut(Agenda agenda, List<TableDefinition> recorded, SourceTables source) {
+        // One that was cut off is ended whatever else is due: the names stand for other tables already.
+        var swaps = recorded.stream()
+                .filter(build -> build.replaces() && (agenda.swap().contains(build) || swap.begun(build)))
+                .toList();
+        if (!swaps.isEmpty()) {
+            swaps.forEach(build -> TableFailure.of(build, () -> swap(build, recorded)));
+            return; // the rest is said of tables that are others now: at the next connection
+        }
         agenda.takeUp().forEach(build -> {
             var published = source.published().get(build.build());
             definitions.record(build, new Streaming(agenda.from().toString(), null, published, null));
             LOG.info("{}: changes from {} on go to {}", build.source(), agenda.from(), build.target());
         });
         agenda.cut().forEach(build -> TableFailure.of(build, () -> cut(build)));
-        agenda.swap().forEach(build -> TableFailure.of(build, () -> swap(build, recorded)));
     }
 
     /**
@@ -67,12 +76,7 @@ final class Builds {
                 .filter(build -> !build.replaces()
                         && build.target().equals(replacement.replacement().live()))
                 .findFirst();
-        new Swap(clickHouse, pipe).run(replacement, live);
-        LOG.info(
-                "{}: {} has taken the place of {}",
-                replacement.source(),
-                replacement.target(),
-                replacement.replacement().live());
+        swap.run(replacement, live);
         return replacement;
     }
 

@@ -76,6 +76,8 @@ public final class Cdc implements Mode {
     private final Duration idleInterval;
     private final SourceMonitor monitor;
     private boolean accompanied;
+    /** What the connection goes by; written where it begins, on one thread at a time. */
+    private volatile List<TableDefinition> definitions = List.of();
 
     public Cdc(Pipe pipe, PostgresClient postgres, ClickHouseClient clickHouse, MeterRegistry meters) {
         this(pipe, postgres, clickHouse, meters, IDLE_INTERVAL);
@@ -86,9 +88,8 @@ public final class Cdc implements Mode {
         this.postgres = postgres;
         this.clickHouse = clickHouse;
         this.offsets = new Offsets(clickHouse, pipe);
-        var definitions = new Definitions(clickHouse, pipe);
-        this.recorded = new RecordedDefinitions(definitions);
-        this.builds = new Builds(pipe, clickHouse, definitions);
+        this.recorded = new RecordedDefinitions(new Definitions(clickHouse, pipe));
+        this.builds = new Builds(pipe, clickHouse, new Definitions(clickHouse, pipe));
         this.progress = new Progress(pipe, meters, Clock.systemUTC());
         this.idleInterval = idleInterval;
         this.monitor = new SourceMonitor(pipe, postgres, progress);
@@ -112,9 +113,9 @@ public final class Cdc implements Mode {
         }
         progress.starting();
         while (!stop.requested()) {
-            var definitions = recorded.read();
+            definitions = recorded.read();
             try {
-                connect(definitions, stop);
+                connect(stop);
             } catch (TableFailure e) {
                 builds.park(e, offsets.read().map(Offset::lsn).orElse(Lsn.ZERO));
             } catch (PipeException e) {
@@ -127,7 +128,7 @@ public final class Cdc implements Mode {
         progress.stopping();
     }
 
-    private void connect(List<TableDefinition> definitions, Stop stop) throws InterruptedException {
+    private void connect(Stop stop) throws InterruptedException {
         if (definitions.isEmpty()) {
             throw PipeException.fatal(new Problem(
                     "NotSetUp",
@@ -139,7 +140,7 @@ public final class Cdc implements Mode {
         var offset = Start.find(pipe, postgres, offsets);
         var agenda = Agenda.of(definitions, offset.lsn());
         if (agenda.follow().isEmpty()) {
-            throw nothingToFollow(definitions);
+            throw nothingToFollow();
         }
         var source = lookAtSource(agenda.follow());
         var start = new Offset(offset.slot(), offset.systemIdentifier(), agenda.from());
@@ -154,7 +155,7 @@ public final class Cdc implements Mode {
             if (!start.lsn().equals(offset.lsn())) {
                 offsets.record(start);
             }
-            var targets = whileAlive(stream, () -> carryOut(agenda, definitions, source));
+            var targets = whileAlive(stream, () -> carryOut(agenda, source));
             progress.started(start.lsn());
             LOG.info("following slot {} from {} into {} tables", pipe.slot(), start.lsn(), targets.size());
             var following = targets.stream().map(Target::definition).toList();
@@ -166,7 +167,7 @@ public final class Cdc implements Mode {
         }
     }
 
-    private PipeException nothingToFollow(List<TableDefinition> definitions) {
+    private PipeException nothingToFollow() {
         return PipeException.fatal(definitions.stream()
                 .map(TableDefinition::failure)
                 .filter(Objects::nonNull)
@@ -193,11 +194,11 @@ public final class Cdc implements Mode {
     }
 
     /** @return what this connection writes */
-    private List<Target> carryOut(Agenda agenda, List<TableDefinition> definitions, SourceTables source) {
+    private List<Target> carryOut(Agenda agenda, SourceTables source) {
         builds.carryOut(agenda, definitions, source);
-        var now = recorded.read();
-        progress.tables(now);
-        return Agenda.of(now, agenda.from()).follow().stream()
+        definitions = recorded.read();
+        progress.tables(definitions);
+        return Agenda.of(definitions, agenda.from()).follow().stream()
                 .filter(build -> build.streaming() != null)
                 .map(build -> builds.target(build, agenda.from()))
                 .toList();
@@ -271,13 +272,13 @@ public final class Cdc implements Mode {
         }
 
         private boolean isAgendaDue() {
-            var definitions = recorded.latest();
-            if (definitions != agendaOf || !stream.acknowledged().equals(agendaAt)) {
-                agendaOf = definitions;
+            var latest = recorded.latest();
+            if (latest != agendaOf || !stream.acknowledged().equals(agendaAt)) {
+                agendaOf = latest;
                 agendaAt = stream.acknowledged();
-                agenda = Agenda.of(definitions, agendaAt);
+                agenda = Agenda.of(latest, agendaAt);
                 agendaDue = agenda.isDue(following);
-                progress.tables(definitions);
+                progress.tables(latest);
                 progress.awaited(agenda.awaited());
             }
             return agendaDue;

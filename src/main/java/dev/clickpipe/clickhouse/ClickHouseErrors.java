@@ -126,7 +126,7 @@ public final class ClickHouseErrors {
 
     /** Reasons that lie in the table that was being worked on. */
     private static final Set<String> OF_TABLE =
-            Set.of("TargetTableMissing", "TargetTableChanged", "NotSupported", "ValueRefused");
+            Set.of("TargetTableMissing", "TargetTableChanged", "ReplacementMissing", "NotSupported", "ValueRefused");
 
     private ClickHouseErrors() {}
 

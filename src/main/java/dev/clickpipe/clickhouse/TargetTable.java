@@ -33,6 +33,9 @@ public record TargetTable(
         Map<String, Column> columns,
         boolean empty) {
 
+    /** After the pipe's uid in the comment of a table that is built beside a live one. */
+    private static final String REPLACEMENT = " resync";
+
     /** @param defaultKind DEFAULT, MATERIALIZED, ALIAS, EPHEMERAL or empty */
     public record Column(String type, String defaultKind) {
         /** False for what ClickHouse computes itself. */
@@ -86,11 +89,12 @@ public record TargetTable(
                 + "\nCOMMENT " + literal(comment);
     }
 
-    /** By what a table created by this pipe is known, whatever becomes of the recorded state. */
+    /** By what a table created by this pipe is known, and a replacement as one, whatever becomes of the recorded state. */
     public static String comment(Pipe pipe, TableDefinition definition) {
-        return "%s %s: %s.%s of postgres %s:%d/%s"
+        return "%s%s %s: %s.%s of postgres %s:%d/%s"
                 .formatted(
                         ownership(pipe),
+                        definition.replaces() ? REPLACEMENT : "",
                         pipe,
                         definition.sourceSchema(),
                         definition.sourceTable(),
@@ -102,6 +106,22 @@ public record TargetTable(
     /** Whether this pipe created it. */
     public boolean createdBy(Pipe pipe) {
         return comment.startsWith(ownership(pipe) + " ");
+    }
+
+    /** Whether this pipe created it to take another table's place, which it has not yet. */
+    public boolean replacementOf(Pipe pipe) {
+        return comment.startsWith(ownership(pipe) + REPLACEMENT + " ");
+    }
+
+    /** By which ClickHouse knows a table whatever it is called; empty when there is none of that name. */
+    public static Optional<String> uuid(ClickHouseClient clickHouse, String name) {
+        return clickHouse
+                .query(
+                        "SELECT toString(uuid) AS uuid FROM system.tables WHERE database = {database:String} AND name = {table:String}",
+                        Map.of("database", clickHouse.database(), "table", name))
+                .stream()
+                .map(row -> (String) row.get("uuid"))
+                .findFirst();
     }
 
     /** Names of the tables this pipe created. */

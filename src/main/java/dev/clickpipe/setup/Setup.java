@@ -285,7 +285,30 @@ public final class Setup implements Mode {
         if (recorded != null) {
             definitions.forget(recorded);
         }
-        var built = wanted.built(null, null, null);
+        var mapping = pipe.mappings().stream()
+                .filter(one -> one.source().equals(wanted.source()))
+                .findFirst()
+                .orElseThrow();
+        var built = wanted.built(
+                new TableDefinition.Request(
+                        new TableDefinition.Layout(
+                                wanted.engine(),
+                                wanted.sortingKey(),
+                                null,
+                                mapping.excludedColumns(),
+                                pipe.settings().allowNullableColumns(),
+                                pipe.settings().deleteOnMerge()),
+                        null,
+                        null),
+                null,
+                pipe.settings().replicationMode().streams()
+                        ? new TableDefinition.Publishing(
+                                pipe.settings().ownsPublication()
+                                                && wanted.keyColumns().isEmpty()
+                                        ? pipe.insertOnlyPublication()
+                                        : pipe.publication(),
+                                null)
+                        : null);
         definitions.record(built);
         made.push(new Made("definition of " + wanted.source(), () -> definitions.forget(built)));
     }

@@ -6,6 +6,8 @@ DEMO=$RUN_DIR/demo-servers  # the state of what runs beside the cluster; setting
 NAMESPACE=demo
 OPERATOR_NAMESPACE=clickpipe-system
 RELEASE=clickpipe-operator
+CRD=clickpipes.clickpipe.dev
+OURS=clickpipe.dev/demo=true  # on all that is removed again from a cluster that was given
 DATABASE=pgbench
 TABLES=(pgbench_accounts pgbench_branches pgbench_tellers pgbench_history)
 PIPE_TIMEOUT=300  # seconds to Running; a demonstration that takes longer is stuck
@@ -59,6 +61,7 @@ prepare_cluster() {
   if [ -n "$GIVEN_KUBECONFIG" ]; then
     export KUBECONFIG=$GIVEN_KUBECONFIG
     kubectl_ version >/dev/null 2>&1 || die "the cluster of KUBECONFIG=$KUBECONFIG does not answer"
+    refuse_strangers
     # Its pods may come from anywhere; of this machine they can reach the address that it has outside.
     CLIENTS=0.0.0.0/0
     ADDRESS=$(ip -4 route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([0-9.]*\).*/\1/p')
@@ -75,14 +78,36 @@ prepare_cluster() {
 
 kubectl_() { "$KUBECTL" "$@"; }
 
+# What would be overwritten now, or removed by `down`, has to be a demonstration's: not somebody's own operator, say.
+refuse_strangers() {
+  local object label
+  for object in "namespace/$NAMESPACE" "namespace/$OPERATOR_NAMESPACE" "crd/$CRD"; do
+    label=$(kubectl_ get "$object" --ignore-not-found -o 'jsonpath=demo:{.metadata.labels.clickpipe\.dev/demo}')
+    case $label in
+      '' | demo:true) ;;
+      *) die "the cluster of KUBECONFIG=$KUBECONFIG has its own $object, which the demonstration would overwrite: give it another cluster" ;;
+    esac
+  done
+}
+
+our_namespace() { # NAME
+  kubectl_ create namespace "$1" --dry-run=client -o yaml | kubectl_ label --local -f - "$OURS" -o yaml | kubectl_ apply -f - >/dev/null
+}
+
 # ---- 3
 
 prepare_servers() {
   mkdir -p "$DEMO"
   password >/dev/null
-  if [ -n "$GIVEN_POSTGRES" ]; then parse_postgres_url; else own_postgres; fi
+  if [ -n "$GIVEN_POSTGRES" ]; then
+    parse_postgres_url
+    say "  ✓ using the Postgres of POSTGRES_URL"
+  else
+    own_postgres
+  fi
   if [ -n "$GIVEN_CLICKHOUSE" ]; then
     record CLICKHOUSE_URL "$GIVEN_CLICKHOUSE"
+    say "  ✓ using the ClickHouse of CLICKHOUSE_URL"
   else
     build_jar # the engine's HTTP side is test code of this repository
     own_clickhouse
@@ -206,12 +231,14 @@ image_options() { # the chart's settings for OPERATOR_IMAGE: name@sha256:…, na
 install_operator() {
   local options
   mapfile -t options < <(image_options)
+  our_namespace "$OPERATOR_NAMESPACE"
   if (($(server_minor) < 25)); then
     # An API server of that age does not know the CRD's rules, and a client that does refuses to send them.
     step "applying the CRD" kubectl_ apply --validate=false -f "$REPO_DIR/crds/"
     options+=(--set crds.create=false)
   fi
-  step "installing the chart with Helm" helm_ upgrade --install "$RELEASE" "$CHART" --namespace "$OPERATOR_NAMESPACE" --create-namespace "${options[@]}"
+  step "installing the chart with Helm" helm_ upgrade --install "$RELEASE" "$CHART" --namespace "$OPERATOR_NAMESPACE" "${options[@]}"
+  kubectl_ label --overwrite crd "$CRD" "$OURS" >/dev/null
   step "waiting for the operator" wait_for_operator
 }
 
@@ -275,7 +302,7 @@ pipe_manifest() { # examples/pgbench.yaml at our servers' addresses: there is no
 }
 
 apply_pipe() {
-  kubectl_ create namespace "$NAMESPACE" --dry-run=client -o yaml | kubectl_ apply -f - >/dev/null
+  our_namespace "$NAMESPACE"
   apply_secret postgres "$PGUSER" "$PGPASSWORD"
   apply_secret clickhouse "$CH_USER" "$CH_PASSWORD"
   pipe_manifest >"$DEMO/pgbench.yaml"
@@ -436,13 +463,26 @@ take_down() {
 }
 
 take_down_elsewhere() { # on a cluster that is not ours only what we put there
+  local others=''
   KUBECONFIG=$(recorded kubeconfig.given)
   export KUBECONFIG
   find_kubectl
   find_java
-  step "deleting the pipe" kubectl_ -n "$NAMESPACE" delete clickpipe pgbench --ignore-not-found --timeout=150s
+  refuse_strangers
+  if [ -n "$(kubectl_ get crd "$CRD" --ignore-not-found -o name)" ]; then
+    step "deleting the pipe" kubectl_ -n "$NAMESPACE" delete clickpipe pgbench --ignore-not-found --timeout=150s
+    others=$(kubectl_ get clickpipes --all-namespaces -o name)
+  fi
   step "deleting the namespace $NAMESPACE" kubectl_ delete namespace "$NAMESPACE" --ignore-not-found --timeout=120s
-  step "uninstalling the operator" helm_ uninstall "$RELEASE" --namespace "$OPERATOR_NAMESPACE"
+  if [ -n "$others" ]; then
+    say "  ✓ the operator stays, for the other ClickPipes of this cluster"
+    return 0
+  fi
+  if [ -n "$(kubectl_ -n "$OPERATOR_NAMESPACE" get secret -l "owner=helm,name=$RELEASE" -o name)" ]; then
+    step "uninstalling the operator" helm_ uninstall "$RELEASE" --namespace "$OPERATOR_NAMESPACE"
+  fi
+  step "deleting the namespace $OPERATOR_NAMESPACE" kubectl_ delete namespace "$OPERATOR_NAMESPACE" --ignore-not-found --timeout=120s
+  step "deleting the CRD" kubectl_ delete crd "$CRD" --ignore-not-found --timeout=60s
 }
 
 stop_servers() {

@@ -146,7 +146,7 @@ BEGIN;
 INSERT INTO $ADDED (aid, amount, filler) VALUES (:oid, 1, 'new');
 UPDATE $ADDED SET amount = amount + 1, filler = 'changed' WHERE oid = :oid;
 DELETE FROM $ADDED WHERE oid = :oid + 7 AND filler = 'before';
-END;
+COMMIT;
 END
   WANTED_TABLE=$ADDED
   start_writers

@@ -3,7 +3,11 @@ package dev.clickpipe;
 import dev.clickpipe.testbed.ClickHouseProcess;
 import dev.clickpipe.testbed.Cluster;
 import dev.clickpipe.testbed.Helm;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Map;
+import org.junit.jupiter.api.extension.AfterTestExecutionCallback;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.extension.ExtensionContext.Namespace;
 import org.junit.jupiter.api.extension.ParameterContext;
@@ -26,6 +30,9 @@ final class Installation implements AutoCloseable {
     /** The order of classes that use it, so that no other test runs beside the cluster. */
     static final int LAST = Integer.MAX_VALUE;
 
+    private static final Path EVIDENCE = Path.of("target", "end-to-end");
+    private static final String PODS = "jsonpath={range .items[*]}{.metadata.namespace} {.metadata.name}{\"\\n\"}{end}";
+
     private final Cluster cluster;
     private final ClickHouseProcess engine;
 
@@ -34,7 +41,7 @@ final class Installation implements AutoCloseable {
         this.engine = engine;
     }
 
-    static final class Extension implements ParameterResolver {
+    static final class Extension implements ParameterResolver, AfterTestExecutionCallback {
         @Override
         public boolean supportsParameter(ParameterContext parameter, ExtensionContext context) {
             return parameter.getParameter().getType() == Installation.class;
@@ -43,9 +50,24 @@ final class Installation implements AutoCloseable {
         @Override
         public Object resolveParameter(ParameterContext parameter, ExtensionContext context) {
             // the root's store closes it after the last test class
-            return context.getRoot()
-                    .getStore(Namespace.create(Installation.class))
-                    .getOrComputeIfAbsent(Installation.class, key -> make(), Installation.class);
+            return store(context).getOrComputeIfAbsent(Installation.class, key -> make(), Installation.class);
+        }
+
+        /** What the cluster knows of a failure goes with the cluster; so it is kept. */
+        @Override
+        public void afterTestExecution(ExtensionContext context) throws IOException {
+            var installation = store(context).get(Installation.class, Installation.class);
+            if (context.getExecutionException().isPresent() && installation != null) {
+                Files.createDirectories(EVIDENCE);
+                Files.writeString(
+                        EVIDENCE.resolve(context.getRequiredTestClass().getSimpleName() + "." + context.getDisplayName()
+                                + ".log"),
+                        installation.evidence());
+            }
+        }
+
+        private static ExtensionContext.Store store(ExtensionContext context) {
+            return context.getRoot().getStore(Namespace.create(Installation.class));
         }
     }
 
@@ -87,6 +109,27 @@ final class Installation implements AutoCloseable {
 
     Cluster cluster() {
         return cluster;
+    }
+
+    private String evidence() {
+        var text = new StringBuilder();
+        append(text, "get", "clickpipes,jobs,deployments,pods", "-A", "-o", "wide");
+        append(text, "get", "events", "-A", "--sort-by=.lastTimestamp");
+        append(text, "get", "clickpipes", "-A", "-o", "yaml");
+        for (var pod : cluster.kubectl("get", "pods", "-A", "-o", PODS).lines().toList()) {
+            var names = pod.split(" ");
+            append(text, "logs", "-n", names[0], names[1], "--tail=300");
+        }
+        return text.toString();
+    }
+
+    private void append(StringBuilder text, String... command) {
+        text.append("$ kubectl ").append(String.join(" ", command)).append('\n');
+        try {
+            text.append(cluster.kubectl(command)).append("\n\n");
+        } catch (IllegalStateException e) {
+            text.append(e.getMessage()).append("\n\n");
+        }
     }
 
     /**

@@ -98,7 +98,7 @@ class EndToEndLifecycleIT {
         assertThat(workspace.status(PIPE, "{.status.phase}")).isEqualTo("Paused");
         apply(pipe());
         settle("Running");
-        assertThat(events(PIPE)).contains("Pausing", "Paused", "Running");
+        assertThat(workspace.events(PIPE)).contains("Pausing", "Paused", "Running");
         assertAllEqual();
     }
 
@@ -111,7 +111,7 @@ class EndToEndLifecycleIT {
         apply(pipe());
         settle("Running");
         assertThat(streamingPods()).as("the stream of the others goes on").isEqualTo(pod);
-        assertThat(events(PIPE)).contains("Modifying", "Snapshot");
+        assertThat(workspace.events(PIPE)).contains("Modifying", "Snapshot");
         assertThat(postgres.rows("SELECT tablename FROM pg_publication_tables ORDER BY 1"))
                 .hasSize(mappings.size());
         assertAllEqual();
@@ -130,7 +130,7 @@ class EndToEndLifecycleIT {
             reader.assertNothingWasEverMissing();
         }
         assertThat(workspace.status(PIPE, "{.status.observedResync}")).isEqualTo("first");
-        assertThat(events(PIPE)).contains("Resync");
+        assertThat(workspace.events(PIPE)).contains("Resync");
         assertThat(uuids().values()).doesNotContainAnyElementsOf(uuids.values());
         assertThat(clickhouse.query("SHOW TABLES LIKE '%resync'")).isEmpty();
         assertThat(clickhouse.query("SHOW CREATE TABLE accounts")).contains("of the users", "note", "by_holder");
@@ -343,18 +343,6 @@ class EndToEndLifecycleIT {
         awaitObserved();
         workspace.waitForPhase(PIPE, phase);
         workspace.waitForReady(PIPE);
-    }
-
-    private static List<String> events(String pipe) {
-        return List.of(workspace
-                .kubectl(
-                        "get",
-                        "events",
-                        "--field-selector",
-                        "involvedObject.name=" + pipe,
-                        "-o",
-                        "jsonpath={.items[*].reason}")
-                .split(" "));
     }
 
     /** Name and restarts of the cdc workers. */

@@ -102,13 +102,11 @@ final class Installation implements AutoCloseable {
                 "--set",
                 "image.repository=" + image.substring(0, colon),
                 "--set",
-                "image.tag=" + image.substring(colon + 1));
+                "image.tag=" + image.substring(colon + 1),
+                "--set",
+                "logFormat=json");
         cluster.kubectl(
                 "-n", OPERATOR_NAMESPACE, "rollout", "status", "deployment/clickpipe-operator", "--timeout=120s");
-    }
-
-    Cluster cluster() {
-        return cluster;
     }
 
     private String evidence() {

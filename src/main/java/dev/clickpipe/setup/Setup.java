@@ -126,15 +126,15 @@ public final class Setup implements Mode {
             retryable = isTransient(e);
         }
         try {
-            var found = DestinationChecks.run(
+            var found = new ArrayList<>(DestinationChecks.run(
                     pipe,
                     clickHouse,
-                    source.tables().stream().map(SourceChecks.Table::definition).toList());
-            problems.addAll(found);
-            if (problems.isEmpty()) {
-                problems.addAll(checkContinuity(source));
+                    source.tables().stream().map(SourceChecks.Table::definition).toList()));
+            if (problems.isEmpty() && found.isEmpty()) {
+                found.addAll(checkContinuity(source));
             }
-            retryable &= problems.isEmpty();
+            problems.addAll(found);
+            retryable &= found.isEmpty();
         } catch (PipeException e) {
             problems.addAll(e.problems());
             retryable &= isTransient(e);

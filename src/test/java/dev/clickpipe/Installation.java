@@ -30,6 +30,7 @@ final class Installation implements AutoCloseable {
     /** The order of classes that use it, so that no other test runs beside the cluster. */
     static final int LAST = Integer.MAX_VALUE;
 
+    private static final int LONGEST_LINE = 1000;
     private static final Path EVIDENCE = Path.of("target", "end-to-end");
     private static final String PODS = "jsonpath={range .items[*]}{.metadata.namespace} {.metadata.name}{\"\\n\"}{end}";
 
@@ -124,7 +125,10 @@ final class Installation implements AutoCloseable {
     private void append(StringBuilder text, String... command) {
         text.append("$ kubectl ").append(String.join(" ", command)).append('\n');
         try {
-            text.append(cluster.kubectl(command)).append("\n\n");
+            // the operator's stack traces are one line each
+            cluster.kubectl(command).lines().forEach(line -> text.append(line, 0, Math.min(line.length(), LONGEST_LINE))
+                    .append('\n'));
+            text.append('\n');
         } catch (IllegalStateException e) {
             text.append(e.getMessage()).append("\n\n");
         }

@@ -12,9 +12,13 @@ DATABASE=pgbench
 TABLES=(pgbench_accounts pgbench_branches pgbench_tellers pgbench_history)
 PIPE_TIMEOUT=300  # seconds to Running; a demonstration that takes longer is stuck
 
+STEPS=7
+WORST=0    # the exit code: 1 when a comparison found a difference
+WATCHER=   # pid of `kubectl get -w`
+
 heading() { # NUMBER TEXT
   say ''
-  say "$1/7 $2   [$(elapsed "$SECONDS") so far]"
+  say "$1/$STEPS $2   [$(elapsed "$SECONDS") so far]"
 }
 
 # Whoever ran eval "$(dev/demo env)" has our own servers in his environment; those are not servers that he wants used instead.
@@ -286,7 +290,7 @@ fresh_clickhouse_database() {
     clickhouse "DROP DATABASE IF EXISTS $CH_DATABASE SYNC" >/dev/null
     clickhouse "CREATE DATABASE $CH_DATABASE ENGINE = Atomic" >/dev/null
   else
-    for table in "${TABLES[@]}"; do clickhouse "DROP TABLE IF EXISTS $CH_DATABASE.$table SYNC" >/dev/null; done
+    for table in "${TABLES[@]}" pgbench_orders; do clickhouse "DROP TABLE IF EXISTS $CH_DATABASE.$table SYNC" >/dev/null; done
   fi
 }
 
@@ -314,31 +318,45 @@ apply_pipe() {
 
 phase() { kubectl_ -n "$NAMESPACE" get clickpipe pgbench -o 'jsonpath={.status.phase}' 2>/dev/null || true; }
 
-watch_until_running() {
-  local deadline=$((SECONDS + PIPE_TIMEOUT)) started=$SECONDS watcher now=''
+status_of() { kubectl_ -n "$NAMESPACE" get clickpipe pgbench -o "jsonpath={.status.$1}"; }
+
+# watch_until PHASE [WHAT]: shows the pipe until its last edit has led there, and it is ready where that can be.
+watch_until() {
+  local deadline=$((SECONDS + PIPE_TIMEOUT)) started=$SECONDS failed=0
   say "  \$ kubectl get clickpipe pgbench -n $NAMESPACE -w"
   "$KUBECTL" -n "$NAMESPACE" get clickpipe pgbench -w >&2 & # the program itself, so that the pid is its own
-  watcher=$!
-  # shellcheck disable=SC2064  # this watcher, now
-  trap "kill $watcher 2>/dev/null || true" EXIT
-  while [ "$now" != Running ] && [ "$now" != Failed ] && ((SECONDS < deadline)); do
+  WATCHER=$!
+  # A pipe that stays Failed will not get there by waiting; one that was, and has been edited, may take a moment.
+  until is_there "$1" || ((SECONDS >= deadline || failed > 20)); do
     sleep 0.5
-    now=$(phase)
+    if [ "$(phase)" = Failed ]; then failed=$((failed + 1)); else failed=0; fi
   done
   sleep 0.5 # so that the last line is shown
-  kill "$watcher" 2>/dev/null || true
-  trap - EXIT
-  if [ "$now" != Running ]; then explain_failure "$now"; fi
-  say "  ✓ Running ($(elapsed $((SECONDS - started))) after it was applied)"
+  stop_watching
+  is_there "$1" || explain_failure "$1"
+  say "  ✓ ${2:-$1} ($(elapsed $((SECONDS - started))))"
 }
 
-explain_failure() { # PHASE
+stop_watching() {
+  if [ -n "$WATCHER" ]; then kill "$WATCHER" 2>/dev/null || true; fi
+  WATCHER=
+}
+
+is_there() { # PHASE
+  local generation observed phase ready
+  read -r generation observed phase ready < <(kubectl_ -n "$NAMESPACE" get clickpipe pgbench -o \
+    'jsonpath={.metadata.generation} {.status.observedGeneration} {.status.phase} {.status.conditions[?(@.type=="Ready")].status}{"\n"}') || return 1
+  [ "$phase" = "$1" ] && [ "$generation" = "$observed" ] && { [ "$1" = Failed ] || [ "$ready" = True ]; }
+}
+
+explain_failure() { # PHASE that was waited for
+  stop_watching
   {
     kubectl_ -n "$NAMESPACE" get events --sort-by=.lastTimestamp | tail -n 8
     kubectl_ -n "$NAMESPACE" get pods
     kubectl_ -n "$OPERATOR_NAMESPACE" logs --tail=10 -l app.kubernetes.io/name=clickpipe-operator
   } 2>&1 | sed 's/^/    /' >&2 || true
-  die "the pipe is not Running but ${1:-without a phase} after at most $PIPE_TIMEOUT s: $(kubectl_ -n "$NAMESPACE" get clickpipe pgbench -o 'jsonpath={.status.message}')"
+  die "the pipe is not $1 but $(phase), after at most $PIPE_TIMEOUT s: $(status_of message)"
 }
 
 change_rows() {
@@ -354,6 +372,7 @@ columns() { # TABLE postgres|clickhouse
     pgbench_branches) integers=(bid bbalance) ;;
     pgbench_tellers) integers=(tid bid tbalance) ;;
     pgbench_history) integers=(tid bid aid delta) ;;
+    pgbench_orders) integers=(oid aid amount) ;; # of the tour
   esac
   if [ "$2" = postgres ]; then
     for name in "${integers[@]}"; do printf "coalesce(%s::text, 'NULL') || '|' || " "$name"; done
@@ -405,14 +424,12 @@ compare_until_equal() {
     sleep 1
   done
   say "$result"
-  verdict "$result"
+  ! grep -q '✗' <<<"$result"
 }
 
 verdict() {
-  local rc=0
   say ''
-  if grep -q '✗' <<<"$1"; then
-    rc=1
+  if ((WORST)); then
     say "DIFFERENT: not all tables are equal in Postgres and ClickHouse (after $(elapsed "$SECONDS"))"
   else
     say "EQUAL: all ${#TABLES[@]} tables are the same in Postgres and ClickHouse (everything took $(elapsed "$SECONDS"))"
@@ -426,10 +443,12 @@ Look around:
   kubectl logs -n $OPERATOR_NAMESPACE -l app.kubernetes.io/name=clickpipe-operator
   psql -c "UPDATE pgbench_branches SET bbalance = 42 WHERE bid = 1"
   curl -s "\$CLICKHOUSE_URL" --data-binary "SELECT bid, bbalance FROM pgbench_branches FINAL ORDER BY bid"
+More of it (pause and resume, add a table, resync, a failure and its remedy):
+  dev/demo tour
 Take it down:
   dev/demo down
 END
-  return "$rc"
+  return "$WORST"
 }
 
 # ---- env and down

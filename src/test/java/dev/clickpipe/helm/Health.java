@@ -5,16 +5,14 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Map;
 import org.luaj.vm2.LuaTable;
-import org.luaj.vm2.LuaValue;
-import org.luaj.vm2.lib.jse.JsePlatform;
 
 /** How generic tools read a pipe: Argo CD by the script of this repository, kubectl plugins and Flux by kstatus. */
 public record Health(Argo argo, Kstatus kstatus) {
     public enum Argo {
         Healthy,
         Progressing,
+        Suspended,
         Degraded
     }
 
@@ -37,36 +35,12 @@ public record Health(Argo argo, Kstatus kstatus) {
         return argo(pipe).get("message").tojstring();
     }
 
-    /** As Argo CD runs it: the resource is the global {@code obj}, the result a table. */
     private static LuaTable argo(JsonNode pipe) {
-        var lua = JsePlatform.standardGlobals();
-        lua.set("obj", lua(pipe));
         try {
-            return lua.load(Files.readString(SCRIPT), "health.lua").call().checktable();
+            return Lua.run(Files.readString(SCRIPT), pipe);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-    }
-
-    private static LuaValue lua(JsonNode value) {
-        return switch (value.getNodeType()) {
-            case OBJECT -> {
-                var table = new LuaTable();
-                for (Map.Entry<String, JsonNode> field : value.properties()) {
-                    table.set(field.getKey(), lua(field.getValue()));
-                }
-                yield table;
-            }
-            case ARRAY -> {
-                var table = new LuaTable();
-                value.forEach(item -> table.set(table.length() + 1, lua(item)));
-                yield table;
-            }
-            case NUMBER -> LuaValue.valueOf(value.asDouble());
-            case BOOLEAN -> LuaValue.valueOf(value.asBoolean());
-            case STRING -> LuaValue.valueOf(value.asText());
-            default -> LuaValue.NIL;
-        };
     }
 
     /** The generic rules of sigs.k8s.io/cli-utils, pkg/kstatus/status: deletion, generation, Reconciling and Stalled, then Ready. */

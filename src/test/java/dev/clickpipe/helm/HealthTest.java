@@ -3,11 +3,13 @@ package dev.clickpipe.helm;
 import static dev.clickpipe.helm.Health.Argo.Degraded;
 import static dev.clickpipe.helm.Health.Argo.Healthy;
 import static dev.clickpipe.helm.Health.Argo.Progressing;
+import static dev.clickpipe.helm.Health.Argo.Suspended;
 import static dev.clickpipe.helm.Health.Kstatus.Current;
 import static dev.clickpipe.helm.Health.Kstatus.Failed;
 import static dev.clickpipe.helm.Health.Kstatus.InProgress;
 import static dev.clickpipe.helm.Health.Kstatus.Terminating;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import dev.clickpipe.StoredPipe;
 import dev.clickpipe.api.Phase;
@@ -18,7 +20,9 @@ import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.FieldSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** The committed statuses; {@code EndToEndIT} judges likewise every one that its cluster stores. */
 class HealthTest {
@@ -50,6 +54,43 @@ class HealthTest {
         assertThat(Health.message(pipe)).isNotEmpty();
     }
 
+    /** Of those there is no captured status yet. */
+    static List<Arguments> made() {
+        return List.of(
+                arguments(made("Pausing", false, "Reconciling"), Progressing, InProgress),
+                arguments(made("Paused", true), Suspended, Current),
+                arguments(made("Paused", true, "SlotAtRisk"), Degraded, Current),
+                arguments(made("Running", true, "SlotAtRisk"), Degraded, Current),
+                arguments(made("Modifying", false, "Reconciling"), Progressing, InProgress),
+                arguments(made("Resync", false, "Reconciling"), Progressing, InProgress));
+    }
+
+    @ParameterizedTest
+    @MethodSource("made")
+    void isReadRight(StoredPipe pipe, Health.Argo argo, Health.Kstatus kstatus) {
+        assertThat(Health.of(pipe.json())).isEqualTo(new Health(argo, kstatus));
+        assertThat(Health.message(pipe.json())).isNotEmpty();
+    }
+
+    private static StoredPipe made(String phase, boolean ready, String... others) {
+        return StoredPipe.parse("""
+                metadata: {generation: 2}
+                status:
+                  phase: %1$s
+                  message: The pipe is %1$s.
+                  observedGeneration: 2
+                  conditions:
+                    - {type: Ready, status: "%2$s", reason: %1$s, message: The pipe is %1$s.}
+                    - {type: Reconciling, status: "%3$s", reason: %1$s, message: Nothing is under way.}
+                    - {type: Stalled, status: "False", reason: %1$s, message: It needs nobody to go on.}
+                    - {type: SlotAtRisk, status: "%4$s", reason: %1$s, message: WAL is about to be dropped.}
+                """.formatted(
+                        phase,
+                        ready ? "True" : "False",
+                        List.of(others).contains("Reconciling") ? "True" : "False",
+                        List.of(others).contains("SlotAtRisk") ? "True" : "False"));
+    }
+
     @Test
     void everyStatusIsJudged() throws IOException {
         try (var files = Files.walk(StoredPipe.DIRECTORY)) {
@@ -67,6 +108,7 @@ class HealthTest {
         for (var one : CASES) {
             phases.add(StoredPipe.committed(one.file()).phase());
         }
+        made().forEach(one -> phases.add(((StoredPipe) one.get()[0]).phase()));
         assertThat(phases)
                 .containsAll(Arrays.stream(Phase.values()).map(Phase::name).toList());
     }

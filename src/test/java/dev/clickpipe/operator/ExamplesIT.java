@@ -15,7 +15,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 class ExamplesIT {
     static List<Path> examples() throws IOException {
         try (var files = Files.list(Path.of("examples"))) {
-            return files.sorted().toList();
+            return files.filter(Files::isRegularFile).sorted().toList();
         }
     }
 

@@ -120,7 +120,9 @@ public record StoredPipe(JsonNode json) {
             return YAML.writeValueAsString(copy)
                     .replaceAll("\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ", "2026-01-01T00:00:00Z")
                     .replaceAll("observedSetup: .*", "observedSetup: \"01234567\"")
-                    .replaceAll("-(setup|snapshot|teardown)-[0-9a-f]{8}-(\\d+)-\\w{5}", "-$1-01234567-$2-abcde")
+                    .replaceAll(
+                            "-(setup|snapshot|resync|inspect|teardown)-[0-9a-f]{8}-(\\d+)-\\w{5}",
+                            "-$1-01234567-$2-abcde")
                     .replaceAll("-cdc-[0-9a-f]+-\\w{5}", "-cdc-0123456789-abcde");
         } catch (JsonProcessingException e) {
             throw new UncheckedIOException(e);

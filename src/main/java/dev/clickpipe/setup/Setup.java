@@ -148,7 +148,7 @@ public final class Setup implements Mode {
                             .collect(Collectors.toMap(
                                     table -> table.mapping().source(), SourceChecks.Table::definition)));
             problems.addAll(found);
-            retryable &= problems.isEmpty();
+            retryable &= found.isEmpty();
         } catch (PipeException e) {
             problems.addAll(e.problems());
             retryable &= isTransient(e);

@@ -79,6 +79,9 @@ final class Pipes {
     static ClickPipe without(ClickPipe pipe, String target) {
         var yaml = Serialization.asYaml(pipe);
         var end = yaml.indexOf("targetTable: \"" + target + "\"");
+        if (end < 0) {
+            throw new IllegalArgumentException("no target " + target + " in " + yaml);
+        }
         var start = yaml.lastIndexOf("  - ", end);
         var next = yaml.indexOf("\n  - ", end);
         var rest = next < 0 ? yaml.indexOf("\n  ", yaml.indexOf("useCustomSortingKey", end)) : next;

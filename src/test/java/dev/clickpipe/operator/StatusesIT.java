@@ -10,6 +10,8 @@ import static org.junit.jupiter.api.Assertions.assertAll;
 import dev.clickpipe.GeneratedFile;
 import dev.clickpipe.api.ClickPipe;
 import dev.clickpipe.api.Phase;
+import dev.clickpipe.pipe.Termination;
+import dev.clickpipe.pipe.WorkerStatus;
 import io.fabric8.kubernetes.api.model.GenericKubernetesResource;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import java.nio.file.Path;
@@ -195,6 +197,132 @@ class StatusesIT {
         slotGone.countDown();
         cluster.awaitPhase(ORDERS, Phase.Failed);
         capture(cluster, "failed-while-streaming");
+    }
+
+    @Test
+    void pausedForLong(Cluster cluster) {
+        var stopped = new CountDownLatch(1);
+        var seen = new AtomicReference<>(FakeKubelet.slot(700 << 20, 300L << 20, "extended"));
+        cluster.kubelet.when(Role.CDC, container -> {
+            container.start();
+            container.says(streaming());
+            try {
+                container.forever();
+            } finally {
+                stopped.await();
+            }
+        });
+        cluster.kubelet.when(Role.INSPECT, container -> {
+            container.start();
+            container.exit(0, Termination.seen(seen.get()));
+        });
+        cluster.startOperator();
+        cluster.create(Pipes.cdc());
+        cluster.awaitReady(ORDERS);
+        cluster.edit(ORDERS, LifecycleIT.RUNNING, LifecycleIT.PAUSED);
+        cluster.await(
+                "the wait for the worker",
+                ORDERS,
+                pipe -> pipe.getStatus().phase() == Phase.Pausing
+                        && pipe.getStatus().message().contains("pod "));
+        capture(cluster, "pausing");
+        stopped.countDown();
+        cluster.await("a look at the slot", ORDERS, pipe -> "700 MiB kept"
+                .equals(pipe.getStatus().replication().lag()));
+        capture(cluster, "paused");
+        seen.set(FakeKubelet.slot(900 << 20, 100L << 20, "extended"));
+        cluster.clock.advance(Lifecycle.INSPECTION);
+        cluster.lookAgain(ORDERS);
+        cluster.await("another look", ORDERS, pipe -> "900 MiB kept"
+                .equals(pipe.getStatus().replication().lag()));
+        capture(cluster, "paused-slot-at-risk");
+    }
+
+    @Test
+    void tablesThatComeAndGo(Cluster cluster) {
+        var setUp = new CountDownLatch(1);
+        var loaded = new CountDownLatch(1);
+        var says = new AtomicReference<>(streaming(table("orders", null, 4)));
+        cluster.startOperator();
+        cluster.kubelet.when(Role.CDC, container -> {
+            container.start();
+            while (true) {
+                container.says(says.get());
+                Thread.sleep(10);
+            }
+        });
+        cluster.kubelet.when(Role.SNAPSHOT, container -> {
+            container.start();
+            container.exit(0, FakeKubelet.done(FakeKubelet.loaded()));
+        });
+        cluster.create(Pipes.cdc());
+        cluster.awaitReady(ORDERS);
+        cluster.kubelet.when(Role.SETUP, container -> {
+            container.start();
+            setUp.await();
+            container.exit(0, FakeKubelet.done(new WorkerStatus.Load(1, 2, 1, 0, 0, 0, 0, 0, null)));
+        });
+        cluster.kubelet.when(Role.SNAPSHOT, container -> {
+            container.start();
+            container.says(new WorkerStatus(
+                    "snapshot",
+                    WorkerStatus.State.Working,
+                    null,
+                    new WorkerStatus.Load(1, 2, 1, 1_200_000, 750, 1000, 75, 310_000, 12L),
+                    null,
+                    List.of(table("orders", null, 4), table("orders_resync", "orders", 3))));
+            loaded.await();
+            container.exit(0, FakeKubelet.done(new WorkerStatus.Load(2, 2, 1, 1_600_000, 1000, 1000, 100, 0, 0L)));
+        });
+        cluster.edit(ORDERS, pipe -> Pipes.resync(Pipes.without(pipe, "customers"), "again"));
+        cluster.await(
+                "the setup's pod",
+                ORDERS,
+                pipe -> pipe.getStatus().phase() == Phase.Modifying
+                        && cluster.pods(Role.SETUP).stream()
+                                .anyMatch(pod -> pod.getStatus().getPhase().equals("Running")));
+        capture(cluster, "modifying");
+        says.set(streaming(table("orders", null, 4), table("orders_resync", "orders", 3)));
+        setUp.countDown();
+        cluster.await(
+                "the load",
+                ORDERS,
+                pipe -> pipe.getStatus().phase() == Phase.Snapshot
+                        && pipe.getStatus().initialLoad().percent() == 75
+                        && pipe.getStatus().tables().getFirst().message() != null);
+        capture(cluster, "snapshot-resync");
+        loaded.countDown();
+        cluster.awaitPhase(ORDERS, Phase.Resync);
+        capture(cluster, "resync");
+        says.set(streaming(table("orders", null, 4)));
+        cluster.awaitReady(ORDERS);
+    }
+
+    private static WorkerStatus.Table table(String target, String replaces, int chunksDone) {
+        return new WorkerStatus.Table(
+                "public.orders", target, chunksDone, 4, chunksDone * 200_000L, chunksDone == 4, replaces, null);
+    }
+
+    @Test
+    void waitsForAPersonWhileItStreams(Cluster cluster) {
+        var lost = new AtomicReference<>(streaming());
+        cluster.kubelet.when(Role.SNAPSHOT, container -> {
+            container.start();
+            container.exit(0, FakeKubelet.done(FakeKubelet.loaded()));
+        });
+        cluster.kubelet.when(Role.CDC, container -> {
+            container.start();
+            while (true) {
+                container.says(lost.get());
+                Thread.sleep(10);
+            }
+        });
+        cluster.startOperator();
+        cluster.create(Pipes.cdc());
+        cluster.awaitReady(ORDERS);
+        lost.set(FakeKubelet.failed("SlotInvalidated", "this slot has been invalidated because it exceeded the limit"));
+        cluster.awaitPhase(ORDERS, Phase.Failed);
+        capture(cluster, "failed-slot-lost");
     }
 
     /** As stored, but for what is another in every run. */

@@ -97,6 +97,12 @@ public final class Main {
     private Logging.Format logFormat;
 
     @Option(
+            names = "--keep-trying",
+            description =
+                    "cdc: where it would exit with 10, says so at /status and tries again every 20 seconds, until the cause is mended.")
+    private boolean keepTrying;
+
+    @Option(
             names = "--termination-message",
             paramLabel = "FILE",
             description = "Where to write the outcome as JSON when it ends.")
@@ -169,7 +175,7 @@ public final class Main {
     private WorkerProcess.Outcome run(Stop stop) {
         var log = LoggerFactory.getLogger(Main.class);
         try {
-            var pipe = PipeFile.read(pipeFile);
+            var pipe = PipeFile.read(pipeFile, mode != RunMode.cdc);
             var files = new CredentialFiles(credentials);
             var postgres = new PostgresClient(pipe, files);
             var meters = meters();
@@ -181,7 +187,8 @@ public final class Main {
                             case cdc -> new Cdc(pipe, postgres, clickHouse, meters);
                             case teardown -> new Teardown(pipe, postgres, clickHouse);
                         };
-                var process = new WorkerProcess(work, mode == RunMode.cdc, stop);
+                var process = new WorkerProcess(
+                        work, mode == RunMode.cdc, keepTrying ? WorkerProcess.UNTIL_MENDED : null, stop);
                 try (var http = new StatusServer(httpPort, process::status, meters)) {
                     log.info(
                             "pipe {}: {} → {}, http port {}",

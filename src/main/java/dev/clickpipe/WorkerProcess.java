@@ -22,6 +22,7 @@ final class WorkerProcess {
 
     private static final Duration FIRST_PAUSE = Duration.ofSeconds(1);
     private static final Duration LONGEST_PAUSE = Duration.ofSeconds(20);
+    static final Duration UNTIL_MENDED = LONGEST_PAUSE;
     private static final double JITTER = 0.25;
 
     /** After working so long, a failure is a new one, and the pauses begin again with the shortest. */
@@ -29,14 +30,23 @@ final class WorkerProcess {
 
     private final Mode mode;
     private final boolean endless;
+    private final Duration keepTrying;
     private final Stop stop;
-    private volatile Problem problem;
+    private volatile Trouble trouble;
     private volatile boolean pausing;
 
-    /** @param endless whether the mode's work has no end, so that being stopped is a good one */
-    WorkerProcess(Mode mode, boolean endless, Stop stop) {
+    /** What the last try ended with. */
+    private record Trouble(Problem problem, WorkerStatus.State state) {}
+
+    /**
+     * @param endless whether the mode's work has no end, so that being stopped is a good one
+     * @param keepTrying pause after which what a person has to mend is tried again too, for ever, so that the work goes on when
+     *     it is mended; null: it ends the process
+     */
+    WorkerProcess(Mode mode, boolean endless, Duration keepTrying, Stop stop) {
         this.mode = mode;
         this.endless = endless;
+        this.keepTrying = keepTrying;
         this.stop = stop;
     }
 
@@ -45,15 +55,15 @@ final class WorkerProcess {
     /** What the mode says of itself; until a retry is at work again, what made it necessary. */
     WorkerStatus status() {
         var status = mode.status();
-        var last = problem;
+        var last = trouble;
         boolean retrying = last != null && (pausing || status.state() == WorkerStatus.State.Starting);
         if (!retrying && !stop.requested()) {
             return status;
         }
         return new WorkerStatus(
                 status.mode(),
-                stop.requested() ? WorkerStatus.State.Stopping : WorkerStatus.State.Retrying,
-                retrying ? last : status.problem(),
+                stop.requested() ? WorkerStatus.State.Stopping : last.state(),
+                retrying ? last.problem() : status.problem(),
                 status.load(),
                 status.replication(),
                 status.tables());
@@ -75,36 +85,45 @@ final class WorkerProcess {
                     return stopped();
                 }
                 boolean patient = givingUpAt.map(at -> System.nanoTime() < at).orElse(true);
+                if (!e.retryable() && keepTrying != null) {
+                    if (pause(e.problems(), keepTrying, WorkerStatus.State.Failed)) {
+                        return stopped();
+                    }
+                    continue;
+                }
                 if (!e.retryable() || !patient) {
                     return failed(e.problems(), e.retryable());
                 }
                 if (System.nanoTime() - began > RECOVERED.toNanos()) {
                     failures = 0;
                 }
-                if (pause(e, failures)) {
+                if (pause(e.problems(), pause(failures), WorkerStatus.State.Retrying)) {
                     return stopped();
                 }
             } catch (InterruptedException e) {
                 return stopped();
             } catch (RuntimeException e) {
                 LOG.error("unexpected failure", e);
-                return failed(
-                        List.of(new Problem(
-                                "InternalError",
-                                "clickpipe " + mode.status().mode(),
-                                e.toString(),
-                                "This is a mistake in the program: report it with the stack trace in the log")),
-                        false);
+                var problem = new Problem(
+                        "InternalError",
+                        "clickpipe " + mode.status().mode(),
+                        e.toString(),
+                        "This is a mistake in the program: report it with the stack trace in the log");
+                if (keepTrying == null) {
+                    return failed(List.of(problem), false);
+                }
+                if (pause(List.of(problem), keepTrying, WorkerStatus.State.Failed)) {
+                    return stopped();
+                }
             }
         }
     }
 
     /** @return true when stopped meanwhile */
-    private boolean pause(PipeException e, int failures) {
-        var pause = pause(failures);
-        e.problems().forEach(each -> LOG.warn("{}", each.sentence()));
+    private boolean pause(List<Problem> problems, Duration pause, WorkerStatus.State state) {
+        problems.forEach(each -> LOG.warn("{}: {}", each.reason(), each.sentence()));
         LOG.info("next try in {} s", "%.1f".formatted(pause.toMillis() / 1000.0));
-        problem = e.problems().getFirst();
+        trouble = new Trouble(problems.getFirst(), state);
         pausing = true;
         try {
             return stop.await(pause);

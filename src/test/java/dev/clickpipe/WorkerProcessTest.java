@@ -51,7 +51,7 @@ class WorkerProcessTest {
 
     @Test
     void doneIsDone() {
-        var outcome = new WorkerProcess(mode(tries -> {}, null), false, stop).run();
+        var outcome = new WorkerProcess(mode(tries -> {}, null), false, null, stop).run();
 
         assertThat(outcome.exitCode()).isEqualTo(ExitCode.OK);
         assertThat(outcome.termination().reason()).isEqualTo("Succeeded");
@@ -69,6 +69,7 @@ class WorkerProcessTest {
                         },
                         null),
                 true,
+                null,
                 stop);
         var run = new FutureTask<>(process::run);
         Thread.ofVirtual().start(run);
@@ -97,6 +98,7 @@ class WorkerProcessTest {
                                 },
                                 null),
                         true,
+                        null,
                         stop)
                 .run();
 
@@ -104,6 +106,38 @@ class WorkerProcessTest {
         assertThat(outcome.termination().problems()).containsExactly(DOWN);
         assertThat(outcome.termination().retryable()).isFalse();
         assertThat(tries).isEqualTo(1);
+    }
+
+    @Test
+    void whatAPersonHasToMendIsTriedAgainWhereThatIsWanted() throws Exception {
+        var process = new WorkerProcess(
+                mode(
+                        tries -> {
+                            if (tries <= 2) {
+                                throw tries == 1 ? PipeException.fatal(DOWN) : new IllegalStateException("oops");
+                            }
+                            stop.await(Duration.ofMinutes(1));
+                        },
+                        null),
+                true,
+                Duration.ofMillis(300),
+                stop);
+        var run = new FutureTask<>(process::run);
+        Thread.ofVirtual().start(run);
+
+        await().until(() -> process.status().problem() != null);
+        assertThat(process.status().state()).isEqualTo(WorkerStatus.State.Failed);
+        assertThat(process.status().problem()).isEqualTo(DOWN);
+        await().until(() -> tries == 3);
+        assertThat(process.status().state())
+                .as("it has yet to reach its servers")
+                .isEqualTo(WorkerStatus.State.Failed);
+        state = WorkerStatus.State.Working;
+        assertThat(process.status().problem()).isNull();
+        assertThat(process.status().state()).isEqualTo(WorkerStatus.State.Working);
+
+        stop.request();
+        assertThat(run.get().exitCode()).isEqualTo(ExitCode.OK);
     }
 
     @Test
@@ -115,6 +149,7 @@ class WorkerProcessTest {
                                 },
                                 Duration.ofMillis(1)),
                         false,
+                        null,
                         stop)
                 .run();
 
@@ -131,6 +166,7 @@ class WorkerProcessTest {
                                 },
                                 null),
                         true,
+                        null,
                         stop)
                 .run();
 
@@ -142,7 +178,7 @@ class WorkerProcessTest {
     void aJobThatIsStoppedIsNotDone() {
         stop.request();
 
-        var outcome = new WorkerProcess(mode(tries -> {}, null), false, stop).run();
+        var outcome = new WorkerProcess(mode(tries -> {}, null), false, null, stop).run();
 
         assertThat(outcome.exitCode()).isEqualTo(ExitCode.RETRYABLE);
         assertThat(outcome.termination().reason()).isEqualTo("Stopped");

@@ -104,7 +104,7 @@ final class Applier implements AutoCloseable {
      * Waits for the batch under way, but not for long.
      *
      * @return the batch when it is done; only once
-     * @throws dev.clickpipe.pipe.PipeException it failed, and any part of it may be stored
+     * @throws dev.clickpipe.pipe.PipeException or {@link TableFailure}: it failed, and any part of it may be stored
      */
     Optional<Batch> await(Duration patience) throws InterruptedException {
         if (work == null) {
@@ -163,14 +163,25 @@ final class Applier implements AutoCloseable {
     }
 
     private void insert(Rows rows) {
+        TableFailure.of(rows.target().definition(), () -> store(rows));
+    }
+
+    private long store(Rows rows) {
         unchanged.fill(rows);
         var mine = new HashMap<>(settings);
         // A row sent again is told by its version. By its block's hash it would be missed after a TRUNCATE in between;
         // a token
         // of its own, unlike insert_deduplicate = 0, keeps every ClickHouse version from looking at that.
         mine.put("insert_deduplication_token", UUID.randomUUID().toString());
-        clickHouse.insert(
+        return clickHouse.insert(
                 new ClickHouseClient.Insert(rows.target().name(), rows.target().insertColumns(), mine, rows::writeTo));
+    }
+
+    private void truncate(Truncation truncation) {
+        TableFailure.of(truncation.target().definition(), () -> {
+            remove(truncation);
+            return truncation;
+        });
     }
 
     /**
@@ -178,12 +189,12 @@ final class Applier implements AutoCloseable {
      * the stream is read again after a crash or the table was loaded after it was truncated, and a statement whose client vanished
      * may run at any time.
      */
-    private void truncate(Truncation truncation) {
+    private void remove(Truncation truncation) {
         clickHouse.execute("ALTER TABLE " + identifier(truncation.target().name()) + " DELETE WHERE "
                 + SystemColumns.VERSION + " < toUInt128('" + truncation.version() + "') SETTINGS mutations_sync = 1");
     }
 
-    private static RuntimeException unwrapped(ExecutionException e) {
+    static RuntimeException unwrapped(ExecutionException e) {
         if (e.getCause() instanceof RuntimeException cause) {
             return cause;
         }

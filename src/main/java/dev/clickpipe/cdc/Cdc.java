@@ -1,12 +1,10 @@
 package dev.clickpipe.cdc;
 
-import static dev.clickpipe.clickhouse.ClickHouseClient.identifier;
-
 import dev.clickpipe.clickhouse.ClickHouseClient;
 import dev.clickpipe.clickhouse.Definitions;
 import dev.clickpipe.clickhouse.Offsets;
+import dev.clickpipe.clickhouse.Offsets.Offset;
 import dev.clickpipe.clickhouse.TableDefinition;
-import dev.clickpipe.codec.SystemColumns;
 import dev.clickpipe.pipe.Mode;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
@@ -27,8 +25,14 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.slf4j.Logger;
@@ -65,10 +69,15 @@ public final class Cdc implements Mode {
     private final Pipe pipe;
     private final PostgresClient postgres;
     private final ClickHouseClient clickHouse;
+    private final Offsets offsets;
+    private final RecordedDefinitions recorded;
+    private final Builds builds;
     private final Progress progress;
     private final Duration idleInterval;
     private final SourceMonitor monitor;
-    private Thread monitoring;
+    private boolean accompanied;
+    /** What the connection goes by; written where it begins, on one thread at a time. */
+    private volatile List<TableDefinition> definitions = List.of();
 
     public Cdc(Pipe pipe, PostgresClient postgres, ClickHouseClient clickHouse, MeterRegistry meters) {
         this(pipe, postgres, clickHouse, meters, IDLE_INTERVAL);
@@ -78,6 +87,9 @@ public final class Cdc implements Mode {
         this.pipe = pipe;
         this.postgres = postgres;
         this.clickHouse = clickHouse;
+        this.offsets = new Offsets(clickHouse, pipe);
+        this.recorded = new RecordedDefinitions(new Definitions(clickHouse, pipe));
+        this.builds = new Builds(pipe, clickHouse, new Definitions(clickHouse, pipe));
         this.progress = new Progress(pipe, meters, Clock.systemUTC());
         this.idleInterval = idleInterval;
         this.monitor = new SourceMonitor(pipe, postgres, progress);
@@ -88,31 +100,127 @@ public final class Cdc implements Mode {
         return progress.status();
     }
 
-    /** Follows the slot until stopped. Called again after a retryable failure, it goes on where ClickHouse has got to. */
+    /**
+     * Follows the slot until stopped, over as many connections as it takes: one ends when something is due that can't be done
+     * under it, see {@link Agenda}. Called again after a failure, it goes on where ClickHouse has got to.
+     */
     @Override
     public void run(Stop stop) throws InterruptedException {
-        if (monitoring == null) {
-            monitoring = Thread.ofVirtual().name("monitor").start(() -> monitor.run(stop));
+        if (!accompanied) {
+            accompanied = true;
+            Thread.ofVirtual().name("monitor").start(() -> monitor.run(stop));
+            Thread.ofVirtual().name("definitions").start(() -> recorded.run(stop));
         }
-        var offsets = new Offsets(clickHouse, pipe);
-        var start = Start.find(pipe, postgres, offsets);
-        var targets = targets(start, stop);
+        progress.starting();
+        while (!stop.requested()) {
+            definitions = recorded.read();
+            try {
+                connect(stop);
+            } catch (TableFailure e) {
+                builds.park(e, offsets.read().map(Offset::lsn).orElse(Lsn.ZERO));
+            } catch (PipeException e) {
+                if (stop.requested() || definitions.equals(recorded.read())) {
+                    throw e;
+                }
+                LOG.info("starting over, as the tables have changed; it had failed: {}", e.getMessage());
+            }
+        }
+        progress.stopping();
+    }
+
+    private void connect(Stop stop) throws InterruptedException {
+        if (definitions.isEmpty()) {
+            throw PipeException.fatal(new Problem(
+                    "NotSetUp",
+                    "pipe " + pipe,
+                    "no table definitions are recorded in " + clickHouse.object(),
+                    "Run setup first"));
+        }
+        progress.tables(definitions);
+        var offset = Start.find(pipe, postgres, offsets);
+        var agenda = Agenda.of(definitions, offset.lsn());
+        if (agenda.follow().isEmpty()) {
+            throw nothingToFollow();
+        }
+        var source = lookAtSource(agenda.follow());
+        var start = new Offset(offset.slot(), offset.systemIdentifier(), agenda.from());
         var unchanged = new UnchangedValues(new TargetLookup(clickHouse), new SourceLookup(postgres), progress);
-        try (var applier = new Applier(clickHouse, offsets, start.offset(), comment(), unchanged, progress);
-                var stream = ReplicationStream.start(
-                        postgres,
-                        pipe.slot(),
-                        start.publications(),
-                        start.offset().lsn())) {
-            progress.started(List.copyOf(targets.values()), start.offset().lsn());
-            LOG.info(
-                    "following slot {} from {} into {} tables",
-                    pipe.slot(),
-                    start.offset().lsn(),
-                    targets.size());
-            new Follower(stream, applier, new Changes(writers(targets), progress)).follow(stop);
-            progress.stopping();
-            LOG.info("stopped; acknowledged up to {}", stream.acknowledged());
+        try (var applier = new Applier(clickHouse, offsets, start, comment(), unchanged, progress);
+                var stream = ReplicationStream.start(postgres, pipe.slot(), agenda.publications(), start.lsn())) {
+            // From here on no other worker reads the slot. One that did until now may have got further.
+            awaitFormerInserts(stream, stop);
+            if (!offsets.read().map(Offset::lsn).equals(Optional.of(offset.lsn()))) {
+                return;
+            }
+            if (!start.lsn().equals(offset.lsn())) {
+                offsets.record(start);
+            }
+            var targets = whileAlive(stream, () -> carryOut(agenda, source));
+            progress.started(start.lsn());
+            LOG.info("following slot {} from {} into {} tables", pipe.slot(), start.lsn(), targets.size());
+            var following = targets.stream().map(Target::definition).toList();
+            monitor.watch(following);
+            new Follower(stream, applier, new Changes(writers(targets), progress), following).follow(stop);
+            LOG.info("acknowledged up to {}", stream.acknowledged());
+        } finally {
+            monitor.watch(List.of());
+        }
+    }
+
+    private PipeException nothingToFollow() {
+        return PipeException.fatal(definitions.stream()
+                .map(TableDefinition::failure)
+                .filter(Objects::nonNull)
+                .findFirst()
+                .orElseGet(() -> new Problem(
+                        "NotSetUp",
+                        "pipe " + pipe,
+                        "no table is set up to be followed by a stream",
+                        "Run setup with replicationMode cdc or cdc_only")));
+    }
+
+    private SourceTables lookAtSource(List<TableDefinition> follow) {
+        try (var connection = postgres.connect("stream checks")) {
+            var source = SourceTables.look(connection, follow);
+            for (var build : follow) {
+                if (source.failures().containsKey(build.build())) {
+                    throw new TableFailure(build, source.failures().get(build.build()));
+                }
+            }
+            return source;
+        } catch (SQLException e) {
+            throw PostgresErrors.of(e, postgres.object());
+        }
+    }
+
+    /** @return what this connection writes */
+    private List<Target> carryOut(Agenda agenda, SourceTables source) {
+        builds.carryOut(agenda, definitions, source);
+        definitions = recorded.read();
+        progress.tables(definitions);
+        return Agenda.of(definitions, agenda.from()).follow().stream()
+                .filter(build -> build.streaming() != null)
+                .map(build -> builds.target(build, agenda.from()))
+                .toList();
+    }
+
+    /** Does what takes its time while the server hears from us. */
+    private static <T> T whileAlive(ReplicationStream stream, Callable<T> work) throws InterruptedException {
+        var task = new FutureTask<>(work);
+        Thread.ofVirtual().name("agenda").start(task);
+        try {
+            while (true) {
+                stream.keepAlive();
+                try {
+                    return task.get(LONGEST_PAUSE.toNanos(), TimeUnit.NANOSECONDS);
+                } catch (TimeoutException e) {
+                    // it goes on
+                } catch (ExecutionException e) {
+                    throw Applier.unwrapped(e);
+                }
+            }
+        } finally {
+            task.cancel(true);
         }
     }
 
@@ -124,21 +232,30 @@ public final class Cdc implements Mode {
         private final long batchRows = pipe.settings().pullBatchSize();
         private final long interval =
                 Duration.ofSeconds(pipe.settings().syncIntervalSeconds()).toNanos();
+        private final List<TableDefinition> following;
 
         private Batch batch = new Batch();
         private long appliedAt = System.nanoTime() - idleInterval.toNanos();
         private Duration pause = Duration.ZERO;
         /** When a server that shuts down began to wait for us; 0 while none does. */
         private long awaitedSince;
+        /** It changes only with what is recorded and with how far we are. */
+        private Agenda agenda;
 
-        Follower(ReplicationStream stream, Applier applier, Changes changes) {
+        private boolean agendaDue;
+        private List<TableDefinition> agendaOf;
+        private Lsn agendaAt;
+
+        Follower(ReplicationStream stream, Applier applier, Changes changes, List<TableDefinition> following) {
             this.stream = stream;
             this.applier = applier;
             this.changes = changes;
+            this.following = following;
         }
 
         void follow(Stop stop) throws InterruptedException {
-            while (!stop.requested()) {
+            while (!stop.requested() && !isAgendaDue()) {
+                monitor.throwFailure();
                 applier.poll().ifPresent(this::confirmed);
                 if (!applier.busy() && due()) {
                     apply();
@@ -152,6 +269,19 @@ public final class Cdc implements Mode {
                 }
             }
             drain();
+        }
+
+        private boolean isAgendaDue() {
+            var latest = recorded.latest();
+            if (latest != agendaOf || !stream.acknowledged().equals(agendaAt)) {
+                agendaOf = latest;
+                agendaAt = stream.acknowledged();
+                agenda = Agenda.of(latest, agendaAt);
+                agendaDue = agenda.isDue(following);
+                progress.tables(latest);
+                progress.awaited(agenda.awaited());
+            }
+            return agendaDue;
         }
 
         private void read(Stop stop) throws InterruptedException {
@@ -178,9 +308,15 @@ public final class Cdc implements Mode {
             long now = System.nanoTime();
             if (batch.isEmpty()) {
                 return stream.position().compareTo(stream.acknowledged()) > 0
-                        && (stream.replyRequested() || now - appliedAt >= idleInterval.toNanos());
+                        && (stream.replyRequested() || isAwaited() || now - appliedAt >= idleInterval.toNanos());
             }
             return now - batch.firstChangeAt() >= interval || stream.replyRequested();
+        }
+
+        /** Whether something becomes due with the position that was read. */
+        private boolean isAwaited() {
+            return agenda.awaited().compareTo(stream.acknowledged()) > 0
+                    && agenda.awaited().compareTo(stream.position()) <= 0;
         }
 
         /** Whether nothing more may be read into the batch. A transaction is split only when it fills a batch by itself. */
@@ -232,7 +368,6 @@ public final class Cdc implements Mode {
 
         /** Waits a little for the batch under way; the one being filled is left to the next run. */
         private void drain() throws InterruptedException {
-            progress.stopping();
             long deadline = System.nanoTime() + DRAIN.toNanos();
             while (applier.busy() && System.nanoTime() < deadline) {
                 stream.keepAlive();
@@ -241,47 +376,14 @@ public final class Cdc implements Mode {
         }
     }
 
-    /** By source table. */
-    private Map<String, Target> targets(Start start, Stop stop) throws InterruptedException {
-        var definitions = new Definitions(clickHouse, pipe).all();
-        if (definitions.isEmpty()) {
-            throw PipeException.fatal(new Problem(
-                    "NotSetUp",
-                    "pipe " + pipe,
-                    "no table definitions are recorded in " + clickHouse.object(),
-                    "Run setup first"));
-        }
-        if (definitions.stream().anyMatch(definition -> definition.engine().appendOnly())) {
-            awaitFormerInserts(stop);
-        }
-        return definitions.stream()
-                .map(definition -> target(definition, start.offset().lsn()))
-                .collect(Collectors.toMap(Target::source, Function.identity()));
-    }
-
-    private Target target(TableDefinition definition, Lsn from) {
-        if (!definition.engine().appendOnly()) {
-            return new Target(definition, Lsn.ZERO, null);
-        }
-        var boundary = definition.boundary() == null ? Lsn.ZERO : Lsn.parse(definition.boundary());
-        var greatest = clickHouse
-                .query(
-                        "SELECT toString(max(" + SystemColumns.VERSION + ")) AS version FROM "
-                                + identifier(definition.target()) + " WHERE " + SystemColumns.VERSION
-                                + " >= {from:UInt128}",
-                        Map.of("from", new Version(from, 0).toString()))
-                .getFirst()
-                .get("version");
-        return new Target(definition, boundary, Version.parse((String) greatest));
-    }
-
     /**
      * An insert whose client vanished may go on in ClickHouse. What it stores must be there before the greatest stored version is
      * asked for.
      */
-    private void awaitFormerInserts(Stop stop) throws InterruptedException {
+    private void awaitFormerInserts(ReplicationStream stream, Stop stop) throws InterruptedException {
         long deadline = System.nanoTime() + FORMER_INSERTS.toNanos();
         while (formerInsertRuns()) {
+            stream.keepAlive();
             if (System.nanoTime() > deadline) {
                 throw PipeException.retryable(
                         new Problem(
@@ -317,19 +419,20 @@ public final class Cdc implements Mode {
         return "clickpipe " + pipe.uid() + " cdc";
     }
 
-    private Function<Relation, Optional<TableWriter>> writers(Map<String, Target> targets) {
-        return relation -> {
-            var target = Optional.ofNullable(targets.get(relation.toString()));
-            return target.map(known -> writer(relation, known));
-        };
+    /** By the table's OID: its name may have become another table's. */
+    private Function<Relation, List<TableWriter>> writers(List<Target> targets) {
+        var byTable = targets.stream()
+                .collect(Collectors.groupingBy(target -> target.definition().relid()));
+        return relation -> byTable.getOrDefault(relation.relid(), List.of()).stream()
+                .map(target -> writer(relation, target))
+                .toList();
     }
 
     private TableWriter writer(Relation relation, Target target) {
-        var excluded = pipe.mappings().stream()
-                .filter(mapping -> mapping.source().equals(target.source()))
-                .flatMap(mapping -> mapping.excludedColumns().stream())
-                .collect(Collectors.toSet());
-        var shape = Shape.of(relation, target, Set.copyOf(excluded), () -> sourceTable(relation));
+        var request = target.definition().request();
+        var excluded =
+                request == null ? Set.<String>of() : Set.copyOf(request.layout().excludedColumns());
+        var shape = Shape.of(relation, target, excluded, () -> sourceTable(relation));
         if (shape.problem() != null) {
             LOG.warn("{}", shape.problem().sentence());
         }

@@ -16,22 +16,25 @@ import dev.clickpipe.postgres.PgOutputMessage.Truncate;
 import dev.clickpipe.postgres.PgOutputMessage.Type;
 import dev.clickpipe.postgres.PgOutputMessage.Update;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.function.Function;
 
 /** Turns the messages of one connection, in their order, into rows of batches. For one thread. */
 final class Changes {
-    private final Function<Relation, Optional<TableWriter>> tables;
+    private final Function<Relation, List<TableWriter>> tables;
     private final Progress progress;
-    /** By relid; empty for tables that are published but not mapped. The server announces a table anew on every connection. */
-    private final Map<Long, Optional<TableWriter>> writers = new HashMap<>();
+    /**
+     * By relid, one for each build of the table; none for tables that are published but not written. The server announces a
+     * table anew on every connection.
+     */
+    private final Map<Long, List<TableWriter>> writers = new HashMap<>();
 
     private Transaction transaction;
 
-    /** @param tables how to write a table in the shape it has; empty when it is not mapped */
-    Changes(Function<Relation, Optional<TableWriter>> tables, Progress progress) {
+    /** @param tables how to write a table in the shape it has, to each of its builds; empty when it has none */
+    Changes(Function<Relation, List<TableWriter>> tables, Progress progress) {
         this.tables = tables;
         this.progress = progress;
     }
@@ -55,46 +58,47 @@ final class Changes {
         }
     }
 
+    /** All builds of a table get a change under the same ordinal. */
     private void change(Change change, Batch batch) {
         switch (change) {
             case Insert insert -> {
                 long ordinal = transaction.next();
-                var writer = writer(insert.relid());
-                if (wanted(writer, ordinal)) {
-                    write(writer, batch, rows -> writer.insert(rows, transaction, ordinal, insert.row()));
-                }
+                forEach(
+                        insert.relid(),
+                        ordinal,
+                        writer ->
+                                write(writer, batch, rows -> writer.insert(rows, transaction, ordinal, insert.row())));
             }
             case Update update -> {
                 long oldOrdinal = update.old() == null ? 0 : transaction.next();
                 long ordinal = transaction.next();
-                var writer = writer(update.relid());
-                if (wanted(writer, ordinal)) {
-                    write(
-                            writer,
-                            batch,
-                            rows -> writer.update(rows, transaction, oldOrdinal, update.old(), ordinal, update.row()));
-                }
+                forEach(
+                        update.relid(),
+                        ordinal,
+                        writer -> write(
+                                writer,
+                                batch,
+                                rows -> writer.update(
+                                        rows, transaction, oldOrdinal, update.old(), ordinal, update.row())));
             }
             case Delete delete -> {
                 long ordinal = transaction.next();
-                var writer = writer(delete.relid());
-                if (wanted(writer, ordinal)) {
-                    write(writer, batch, rows -> writer.delete(rows, transaction, ordinal, delete.old()));
-                }
+                forEach(
+                        delete.relid(),
+                        ordinal,
+                        writer ->
+                                write(writer, batch, rows -> writer.delete(rows, transaction, ordinal, delete.old())));
             }
             case Truncate truncate -> {
                 long ordinal = transaction.next();
                 for (long relid : truncate.relids()) {
-                    truncate(writer(relid), ordinal, batch);
+                    forEach(relid, ordinal, writer -> truncate(writer, ordinal, batch));
                 }
             }
         }
     }
 
     private void truncate(TableWriter writer, long ordinal, Batch batch) {
-        if (!wanted(writer, ordinal)) {
-            return;
-        }
         if (writer.target().appendOnly()) {
             write(writer, batch, rows -> writer.truncate(rows, transaction, ordinal));
         } else {
@@ -103,11 +107,6 @@ final class Changes {
                     new Truncation(writer.target(), new Version(transaction.commit(), ordinal)),
                     transaction.committedAt());
         }
-    }
-
-    private boolean wanted(TableWriter writer, long ordinal) {
-        return writer != null
-                && !(writer.target().appendOnly() && writer.target().has(new Version(transaction.commit(), ordinal)));
     }
 
     private void write(TableWriter writer, Batch batch, Consumer<Rows> change) {
@@ -119,16 +118,20 @@ final class Changes {
         progress.changed(writer.target());
     }
 
-    /** Null when the table is not mapped. */
-    private TableWriter writer(long relid) {
-        var writer = writers.get(relid);
-        if (writer == null) {
+    /** For those of the table's builds that do not have the change yet. */
+    private void forEach(long relid, long ordinal, Consumer<TableWriter> then) {
+        var all = writers.get(relid);
+        if (all == null) {
             throw PipeException.fatal(new Problem(
                     "UnknownReplicationMessage",
                     "replication stream",
                     "a change of table OID " + relid + " came before the table was announced",
                     "Report this; nothing after it was read or acknowledged"));
         }
-        return writer.orElse(null);
+        for (var writer : all) {
+            if (!writer.target().appendOnly() || !writer.target().has(new Version(transaction.commit(), ordinal))) {
+                then.accept(writer);
+            }
+        }
     }
 }

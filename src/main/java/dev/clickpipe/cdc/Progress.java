@@ -1,5 +1,6 @@
 package dev.clickpipe.cdc;
 
+import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.WorkerStatus;
@@ -12,10 +13,12 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 
 /** Where change data capture is, for status and metrics. Thread-safe; outlives the runs that transient errors end. */
 final class Progress {
@@ -27,9 +30,11 @@ final class Progress {
     private final AtomicReference<WorkerStatus.State> state = new AtomicReference<>(WorkerStatus.State.Starting);
     private final Timer batchTime;
 
-    private volatile List<Target> targets = List.of();
+    private volatile List<TableDefinition> definitions = List.of();
     private volatile Source source = Source.UNKNOWN;
+    private volatile SourceTables sourceTables = SourceTables.UNKNOWN;
     private volatile Lsn confirmed = Lsn.ZERO;
+    private volatile Lsn awaited = Lsn.ZERO;
     private volatile Instant pendingSince;
     private volatile Instant lastCommitAt;
 
@@ -44,9 +49,11 @@ final class Progress {
      *
      * @param current its write position
      * @param retained WAL that the slot holds back, in bytes; null when unknown
+     * @param safe WAL that may be written before the slot may be lost, in bytes; null when unlimited or unknown
+     * @param walStatus of the slot; null when unknown
      */
-    record Source(Lsn current, Long retained) {
-        static final Source UNKNOWN = new Source(Lsn.ZERO, null);
+    record Source(Lsn current, Long retained, Long safe, String walStatus) {
+        static final Source UNKNOWN = new Source(Lsn.ZERO, null, null, null);
     }
 
     Progress(Pipe pipe, MeterRegistry meters, Clock clock) {
@@ -72,8 +79,17 @@ final class Progress {
     }
 
     /** A run begins. */
-    void started(List<Target> with, Lsn from) {
-        targets = with;
+    void starting() {
+        state.set(WorkerStatus.State.Starting);
+    }
+
+    /** What is recorded. */
+    void tables(List<TableDefinition> recorded) {
+        definitions = recorded;
+    }
+
+    /** A connection is at work. */
+    void started(Lsn from) {
         confirmed = from;
         state.set(WorkerStatus.State.Working);
     }
@@ -84,6 +100,20 @@ final class Progress {
 
     void source(Source seen) {
         source = seen;
+    }
+
+    void source(SourceTables seen) {
+        sourceTables = seen;
+    }
+
+    /** @param lsn something is due when everything before it is confirmed; {@link Lsn#ZERO} when nothing is waited for */
+    void awaited(Lsn lsn) {
+        awaited = lsn;
+    }
+
+    /** Whether something is due as soon as a greater position is confirmed. */
+    boolean isAwaiting() {
+        return awaited.compareTo(confirmed) > 0;
     }
 
     /** A change of a mapped table was read. */
@@ -148,7 +178,11 @@ final class Progress {
     }
 
     private TableProgress table(Target target) {
-        return tables.computeIfAbsent(target.name(), name -> new TableProgress());
+        return table(target.build());
+    }
+
+    private TableProgress table(String build) {
+        return tables.computeIfAbsent(build, name -> new TableProgress());
     }
 
     WorkerStatus status() {
@@ -167,22 +201,28 @@ final class Progress {
                         lagBytes(),
                         lagSeconds(),
                         source.retained(),
-                        null,
-                        null,
+                        source.safe(),
+                        source.walStatus(),
                         lastCommitAt,
                         changes.sum()),
-                targets.stream()
-                        .map(target -> new WorkerStatus.Table(
-                                target.source(),
-                                target.name(),
-                                0,
-                                0,
-                                table(target).changes().sum(),
-                                true,
-                                target.definition().replaces()
-                                        ? target.definition().replacement().live()
-                                        : null,
-                                table(target).problem().get()))
-                        .toList());
+                definitions.stream().map(this::status).toList());
+    }
+
+    private WorkerStatus.Table status(TableDefinition definition) {
+        return new WorkerStatus.Table(
+                definition.source(),
+                definition.target(),
+                0,
+                0,
+                table(definition.build()).changes().sum(),
+                definition.loaded() || !pipe.settings().replicationMode().loads(),
+                definition.replaces() ? definition.replacement().live() : null,
+                Stream.of(
+                                definition.failure(),
+                                sourceTables.warnings().get(definition.build()),
+                                table(definition.build()).problem().get())
+                        .filter(Objects::nonNull)
+                        .findFirst()
+                        .orElse(null));
     }
 }

@@ -4,7 +4,6 @@ import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.codec.Mapping;
 import dev.clickpipe.codec.TypeMapping;
 import dev.clickpipe.codec.ValueEncoder;
-import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.postgres.PgOutputMessage.Relation;
 import dev.clickpipe.postgres.PgType;
@@ -22,7 +21,7 @@ import java.util.function.Supplier;
  *   <li>columns are matched by name;
  *   <li>one that was added is not replicated, and the table says so;
  *   <li>one that was dropped or renamed reads NULL (or the type's default) from then on, and the table says so;
- *   <li>one whose type changed goes on when the target's type is the same for both, otherwise the pipe stops.
+ *   <li>one whose type changed goes on when the target's type is the same for both, otherwise the table is parked.
  * </ul>
  *
  * @param sources for each recorded column its place in the stream's tuples; -1 where the stream has none
@@ -34,7 +33,7 @@ record Shape(int[] sources, ValueEncoder[] encoders, Problem problem) {
     /**
      * @param excluded source columns that the user does not want
      * @param catalogue the source table as it is now; asked only when a type changed
-     * @throws PipeException a type changed to one that the target column can't take
+     * @throws TableFailure a type changed to one that the target column can't take
      */
     static Shape of(Relation relation, Target target, Set<String> excluded, Supplier<Optional<SourceTable>> catalogue) {
         var columns = target.definition().columns();
@@ -53,8 +52,8 @@ record Shape(int[] sources, ValueEncoder[] encoders, Problem problem) {
             if (sources[i] < 0) {
                 missing.add(column.name());
             } else if (changed(column, relation.columns().get(sources[i]))) {
-                encoders[i] =
-                        changedType(relation, sources[i], column, catalogue).encoder();
+                encoders[i] = changedType(relation, sources[i], target, column, catalogue)
+                        .encoder();
             }
         }
         return new Shape(sources, encoders, problem(relation, added, missing));
@@ -82,7 +81,11 @@ record Shape(int[] sources, ValueEncoder[] encoders, Problem problem) {
 
     /** The codec of the new type, if what it writes suits the target's column. */
     private static Mapping changedType(
-            Relation relation, int place, TableDefinition.Column recorded, Supplier<Optional<SourceTable>> catalogue) {
+            Relation relation,
+            int place,
+            Target target,
+            TableDefinition.Column recorded,
+            Supplier<Optional<SourceTable>> catalogue) {
         var now = relation.columns().get(place);
         var mapping = catalogue
                 .get()
@@ -94,17 +97,18 @@ record Shape(int[] sources, ValueEncoder[] encoders, Problem problem) {
                 .map(column -> TypeMapping.of(column.type(), recorded.dimensions(), recorded.nullable()));
         if (mapping.isEmpty()
                 || !mapping.get().clickHouseType().equals(recorded(recorded).clickHouseType())) {
-            throw PipeException.fatal(new Problem(
-                    "ColumnTypeChanged",
-                    "table " + relation + ", column " + now.name(),
-                    "its type changed from " + recorded.type().name() + " to "
-                            + mapping.map(Mapping::clickHouseType)
-                                    .map(type -> "one that becomes " + type)
-                                    .orElse("type OID " + now.type())
-                            + "; the target column is "
-                            + recorded.clickHouseType(),
-                    "Delete the pipe, drop the target table, and create the pipe again, so that it loads with the new"
-                            + " type"));
+            throw new TableFailure(
+                    target.definition(),
+                    new Problem(
+                            "ColumnTypeChanged",
+                            "table " + relation + ", column " + now.name(),
+                            "its type changed from " + recorded.type().name() + " to "
+                                    + mapping.map(Mapping::clickHouseType)
+                                            .map(type -> "one that becomes " + type)
+                                            .orElse("type OID " + now.type())
+                                    + "; the target column is "
+                                    + recorded.clickHouseType(),
+                            null));
         }
         return mapping.get();
     }
@@ -124,7 +128,6 @@ record Shape(int[] sources, ValueEncoder[] encoders, Problem problem) {
                 "ColumnsChanged",
                 "table " + relation,
                 "columns " + String.join("; ", parts),
-                "Delete the pipe, drop the target table, and create the pipe again, so that it loads with the columns of"
-                        + " today");
+                "Set the mapping's resync to a new value: the table is built anew with the columns of today");
     }
 }

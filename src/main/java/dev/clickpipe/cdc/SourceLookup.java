@@ -3,7 +3,6 @@ package dev.clickpipe.cdc;
 import dev.clickpipe.codec.TsvBuffer;
 import dev.clickpipe.codec.TypeMapping;
 import dev.clickpipe.codec.UnrepresentableValue;
-import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.postgres.PostgresErrors;
 import java.io.ByteArrayOutputStream;
@@ -92,7 +91,7 @@ final class SourceLookup implements UnchangedValues.Lookup {
                         .encoder()
                         .encode(text, 0, text.length, out);
             } catch (UnrepresentableValue e) {
-                throw PipeException.fatal(e.in(target.source(), column.name()));
+                throw new TableFailure(target.definition(), e.in(target.source(), column.name()));
             }
         }
         var field = new byte[out.size()];

@@ -1,5 +1,6 @@
 package dev.clickpipe.cdc;
 
+import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Stop;
@@ -8,12 +9,14 @@ import dev.clickpipe.postgres.PostgresClient;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
+import java.util.List;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Asks the source every few seconds where it is and what the slot holds back, on a connection of its own, also while the stream
- * is down; and moves the slot on when nothing else does. For one thread.
+ * Asks the source every few seconds where it is, what the slot holds back and whether it still publishes the streamed tables, on a
+ * connection of its own, also while the stream is down; and moves the slot on when nothing else does. {@link #run} is for one
+ * thread, the rest for any.
  */
 final class SourceMonitor {
     private static final Logger LOG = LoggerFactory.getLogger(SourceMonitor.class);
@@ -25,11 +28,30 @@ final class SourceMonitor {
     private final Heartbeat heartbeat = new Heartbeat();
 
     private Connection connection;
+    private Lsn confirmedBefore = Lsn.ZERO;
+    private volatile List<TableDefinition> watched = List.of();
+    private volatile TableFailure failure;
 
     SourceMonitor(Pipe pipe, PostgresClient postgres, Progress progress) {
         this.pipe = pipe;
         this.postgres = postgres;
         this.progress = progress;
+    }
+
+    /** The builds that the stream writes now. */
+    void watch(List<TableDefinition> builds) {
+        watched = builds;
+    }
+
+    /** @throws TableFailure changes of a watched table may be left out */
+    void throwFailure() {
+        var last = failure;
+        if (last != null) {
+            failure = null;
+            if (watched.contains(last.table())) {
+                throw last;
+            }
+        }
     }
 
     /** Looks again and again, until stopped. */
@@ -51,6 +73,7 @@ final class SourceMonitor {
                 connection = postgres.connect("monitor");
             }
             ask();
+            askForTables();
         } catch (PipeException | SQLException e) {
             // The stream has the same trouble, and says so.
             LOG.debug("the source can't be asked", e);
@@ -58,9 +81,22 @@ final class SourceMonitor {
         }
     }
 
+    private void askForTables() throws SQLException {
+        var builds = watched;
+        if (!builds.isEmpty()) {
+            var seen = SourceTables.look(connection, builds);
+            progress.source(seen);
+            builds.stream()
+                    .filter(build -> seen.failures().containsKey(build.build()))
+                    .findFirst()
+                    .ifPresent(build ->
+                            failure = new TableFailure(build, seen.failures().get(build.build())));
+        }
+    }
+
     private void ask() throws SQLException {
         try (var query = connection.prepareStatement("""
-                SELECT pg_is_in_recovery(), here.lsn, here.lsn - slot.restart_lsn
+                SELECT pg_is_in_recovery(), here.lsn, here.lsn - slot.restart_lsn, slot.safe_wal_size, slot.wal_status
                 FROM (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
                              ELSE pg_current_wal_lsn() END AS lsn) here
                 LEFT JOIN pg_replication_slots slot ON slot.slot_name = ?
@@ -71,10 +107,17 @@ final class SourceMonitor {
                 boolean inRecovery = row.getBoolean(1);
                 var current = Lsn.parse(row.getString(2));
                 var retained = row.getBigDecimal(3);
-                progress.source(
-                        new Progress.Source(current, retained == null ? null : Math.max(0, retained.longValue())));
+                progress.source(new Progress.Source(
+                        current,
+                        retained == null ? null : Math.max(0, retained.longValue()),
+                        row.getObject(4, Long.class),
+                        row.getString(5)));
+                var confirmed = progress.confirmed();
+                // What was waited for may end where no WAL is written, just before the header of a page say.
+                boolean waits = progress.isAwaiting() && !progress.isPending() && confirmed.equals(confirmedBefore);
+                confirmedBefore = confirmed;
                 if (!inRecovery
-                        && heartbeat.due(System.nanoTime(), current, progress.confirmed(), progress.isPending())) {
+                        && (heartbeat.due(System.nanoTime(), current, confirmed, progress.isPending()) || waits)) {
                     beat();
                 }
             }

@@ -8,7 +8,6 @@ import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.postgres.PostgresErrors;
-import dev.clickpipe.postgres.Publications;
 import dev.clickpipe.postgres.Slots;
 import dev.clickpipe.postgres.Slots.Slot;
 import java.sql.Connection;
@@ -19,20 +18,19 @@ import java.util.Optional;
 
 /**
  * Where the stream is taken up, once it is sure that it goes on where it ended: on the same database, and with nothing skipped.
- *
- * @param offset all commits before its LSN are in ClickHouse
- * @param publications those to read
  */
-record Start(Offset offset, List<String> publications) {
-    private static final String LOAD_ANEW =
-            "Delete the pipe, drop the target tables, and create the pipe again, so that it loads anew";
+final class Start {
+    private static final String LOAD_ANEW = "set spec.resync to a new value, so that all tables are built anew";
+
+    private Start() {}
 
     /**
      * Checks, before anything is read, and records the first offset.
      *
+     * @return all commits before its LSN are in ClickHouse
      * @throws PipeException fatal with all that is wrong, or retryable
      */
-    static Start find(Pipe pipe, PostgresClient postgres, Offsets offsets) {
+    static Offset find(Pipe pipe, PostgresClient postgres, Offsets offsets) {
         var systemIdentifier = systemIdentifier(postgres);
         offsets.create();
         var recorded = offsets.read();
@@ -43,7 +41,6 @@ record Start(Offset offset, List<String> publications) {
             if (problems.isEmpty()) {
                 checkSlot(pipe, slot, recorded, problems);
             }
-            var publications = publications(pipe, connection, problems);
             if (!problems.isEmpty()) {
                 throw PipeException.fatal(problems);
             }
@@ -53,7 +50,7 @@ record Start(Offset offset, List<String> publications) {
                 offsets.record(first);
                 return first;
             });
-            return new Start(new Offset(pipe.slot(), systemIdentifier, offset.lsn()), publications);
+            return new Offset(pipe.slot(), systemIdentifier, offset.lsn());
         } catch (SQLException e) {
             throw PostgresErrors.of(e, postgres.object());
         }
@@ -83,7 +80,7 @@ record Start(Offset offset, List<String> publications) {
                     postgres.object(),
                     "this is another database cluster (system identifier " + systemIdentifier
                             + ") than the one that was replicated so far (" + recorded.systemIdentifier() + ")",
-                    "Point the pipe to the former one. If this one takes its place: " + LOAD_ANEW));
+                    "Point the pipe to the former one; if this one takes its place, " + LOAD_ANEW));
             return;
         }
         try (var statement = connection.createStatement();
@@ -98,7 +95,7 @@ record Start(Offset offset, List<String> publications) {
                         "its WAL ends at " + current + ", before the position that was replicated already, "
                                 + recorded.lsn() + ": it was restored to an earlier state, or a standby without all"
                                 + " changes took over",
-                        LOAD_ANEW));
+                        "S" + LOAD_ANEW.substring(1)));
             }
         } catch (SQLException e) {
             throw PostgresErrors.of(e, postgres.object());
@@ -113,7 +110,7 @@ record Start(Offset offset, List<String> publications) {
                     "SlotMissing",
                     object,
                     "it does not exist: whoever dropped it, the changes since then are not kept",
-                    LOAD_ANEW));
+                    "S" + LOAD_ANEW.substring(1)));
             return;
         }
         var slot = found.get();
@@ -130,7 +127,7 @@ record Start(Offset offset, List<String> publications) {
                     "SlotInvalidated",
                     object,
                     "wal_status is " + slot.walStatus() + ": WAL that was still to be read is gone",
-                    LOAD_ANEW + ", and raise max_slot_wal_keep_size on the source"));
+                    "Raise max_slot_wal_keep_size on the source, and " + LOAD_ANEW));
         } else if (recorded.isPresent()
                 && slot.confirmed().compareTo(recorded.get().lsn()) > 0) {
             problems.add(new Problem(
@@ -139,27 +136,7 @@ record Start(Offset offset, List<String> publications) {
                     "it stands at " + slot.confirmed() + ", but only the commits before "
                             + recorded.get().lsn()
                             + " are in ClickHouse: it was advanced, or dropped and created again, by someone else",
-                    LOAD_ANEW));
+                    "S" + LOAD_ANEW.substring(1)));
         }
-    }
-
-    private static List<String> publications(Pipe pipe, Connection connection, List<Problem> problems)
-            throws SQLException {
-        var publications = new ArrayList<String>();
-        if (Publications.find(connection, pipe.publication()).isPresent()) {
-            publications.add(pipe.publication());
-        }
-        if (pipe.settings().ownsPublication()
-                && Publications.find(connection, pipe.insertOnlyPublication()).isPresent()) {
-            publications.add(pipe.insertOnlyPublication());
-        }
-        if (publications.isEmpty()) {
-            problems.add(new Problem(
-                    "PublicationMissing",
-                    "publication " + pipe.publication(),
-                    "it does not exist: changes made since it was dropped were not published",
-                    LOAD_ANEW));
-        }
-        return publications;
     }
 }

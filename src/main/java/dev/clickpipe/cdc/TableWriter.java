@@ -3,7 +3,6 @@ package dev.clickpipe.cdc;
 import dev.clickpipe.codec.RowVersion;
 import dev.clickpipe.codec.TsvBuffer;
 import dev.clickpipe.codec.UnrepresentableValue;
-import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.postgres.PgOutputMessage.OldTuple;
 import dev.clickpipe.postgres.PgOutputMessage.Relation;
@@ -134,7 +133,7 @@ final class TableWriter {
         try {
             shape.encoders()[column].encode(tuple.bytes(), tuple.from(source), tuple.to(source), out);
         } catch (UnrepresentableValue e) {
-            throw PipeException.fatal(e.in(target.source(), columnName(column)));
+            throw new TableFailure(target.definition(), e.in(target.source(), columnName(column)));
         }
     }
 
@@ -198,13 +197,14 @@ final class TableWriter {
         }
     }
 
-    private PipeException noIdentity(String message) {
-        return PipeException.fatal(new Problem(
-                "ReplicaIdentityInsufficient",
-                "table " + target.source(),
-                message,
-                "ALTER TABLE … REPLICA IDENTITY FULL, or a sorting key of identity columns; then delete the pipe, drop the"
-                        + " target table, and create the pipe again"));
+    private TableFailure noIdentity(String message) {
+        return new TableFailure(
+                target.definition(),
+                new Problem(
+                        "ReplicaIdentityInsufficient",
+                        "table " + target.source(),
+                        message,
+                        "ALTER TABLE … REPLICA IDENTITY FULL, or a sorting key of identity columns"));
     }
 
     private boolean inIdentity(int column) {
@@ -219,11 +219,13 @@ final class TableWriter {
     private int place(String name) {
         int place = target.column(name);
         if (place < 0) {
-            throw PipeException.fatal(new Problem(
-                    "KeyColumnExcluded",
-                    "table " + target.source() + ", column " + name,
-                    "a column of the key is not replicated",
-                    "Take it out of excludedColumns, then delete and create the pipe"));
+            throw new TableFailure(
+                    target.definition(),
+                    new Problem(
+                            "KeyColumnExcluded",
+                            "table " + target.source() + ", column " + name,
+                            "a column of the key is not replicated",
+                            "Take it out of excludedColumns"));
         }
         return place;
     }

@@ -9,7 +9,7 @@ import java.util.stream.Stream;
 /**
  * A target table as this run writes it.
  *
- * @param boundary append-only targets: commits before this are in the initial load; {@link Lsn#ZERO} otherwise
+ * @param boundary append-only targets: commits before this are in the load; {@link Lsn#ZERO} otherwise
  * @param stored append-only targets: the greatest version stored when this run began; changes up to it are not written again,
  *     because rows go in by one writer in the order of their versions. Null where nothing is stored or the target keeps the
  *     latest version by itself
@@ -21,6 +21,10 @@ record Target(TableDefinition definition, Lsn boundary, Version stored) {
 
     String name() {
         return definition.target();
+    }
+
+    String build() {
+        return definition.build();
     }
 
     /** The source table, for people. */

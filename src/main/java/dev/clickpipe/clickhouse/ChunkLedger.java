@@ -1,5 +1,7 @@
 package dev.clickpipe.clickhouse;
 
+import static dev.clickpipe.clickhouse.ClickHouseClient.literal;
+
 import dev.clickpipe.codec.TsvBuffer;
 import dev.clickpipe.codec.TypeMapping;
 import dev.clickpipe.pipe.Pipe;
@@ -141,6 +143,14 @@ public final class ChunkLedger {
         var columns = new ArrayList<>(PLANNED);
         columns.addAll(List.of("loaded", "lsn", "rows"));
         clickHouse.insert(new ClickHouseClient.Insert(TABLE, columns, TypeMapping.INSERT_SETTINGS, row::writeTo));
+    }
+
+    /** Removes the plans of one build; there may be none. */
+    public void forget(String build) {
+        if (clickHouse.exists(TABLE)) {
+            clickHouse.execute("ALTER TABLE " + TABLE + " DELETE WHERE pipe = " + literal(pipe.uid()) + " AND build = "
+                    + literal(build) + " SETTINGS mutations_sync = 2");
+        }
     }
 
     /** Removes this pipe's plans. */

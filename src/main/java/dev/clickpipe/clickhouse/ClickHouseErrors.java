@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import javax.net.ssl.SSLException;
@@ -61,12 +62,12 @@ public final class ClickHouseErrors {
             rule(
                     "TargetTableMissing",
                     FATAL,
-                    "The table was dropped or renamed: restore it, or delete and create the pipe",
+                    "The table was dropped or renamed: restore it",
                     "60 UNKNOWN_TABLE, 218 TABLE_IS_DROPPED"),
             rule(
                     "TargetTableChanged",
                     FATAL,
-                    "The target, or a materialized view on it, does not fit what the pipe writes: correct it, or delete and create the pipe",
+                    "The target, or a materialized view on it, does not fit what the pipe writes: correct it",
                     "16 NO_SUCH_COLUMN_IN_TABLE, 47 UNKNOWN_IDENTIFIER, 8 THERE_IS_NO_COLUMN, 10 NOT_FOUND_COLUMN_IN_BLOCK, 7 INCORRECT_NUMBER_OF_COLUMNS, 20 NUMBER_OF_COLUMNS_DOESNT_MATCH, 122 INCOMPATIBLE_COLUMNS"),
             rule(
                     "TargetTableExists",
@@ -123,7 +124,16 @@ public final class ClickHouseErrors {
                     "See the message and ClickHouse's log; it is tried again",
                     "159 TIMEOUT_EXCEEDED, 160 TOO_SLOW, 198 DNS_ERROR, 209 SOCKET_TIMEOUT, 210 NETWORK_ERROR, 236 ABORTED, 279 ALL_CONNECTION_TRIES_FAILED, 373 SESSION_IS_LOCKED, 384 PART_IS_TEMPORARILY_LOCKED, 394 QUERY_WAS_CANCELLED, 735 QUERY_WAS_CANCELLED_BY_CLIENT, 425 SYSTEM_ERROR, 499 S3_ERROR, 3 UNEXPECTED_END_OF_FILE, 23 CANNOT_READ_FROM_ISTREAM, 32 ATTEMPT_TO_READ_AFTER_EOF, 33 CANNOT_READ_ALL_DATA, 40 CHECKSUM_DOESNT_MATCH, 74 CANNOT_READ_FROM_FILE_DESCRIPTOR, 75 CANNOT_WRITE_TO_FILE_DESCRIPTOR, 76 CANNOT_OPEN_FILE, 95 CANNOT_READ_FROM_SOCKET, 96 CANNOT_WRITE_TO_SOCKET, 1000 POCO_EXCEPTION, 1001 STD_EXCEPTION, 1002 UNKNOWN_EXCEPTION"));
 
+    /** Reasons that lie in the table that was being worked on. */
+    private static final Set<String> OF_TABLE =
+            Set.of("TargetTableMissing", "TargetTableChanged", "ReplacementMissing", "NotSupported", "ValueRefused");
+
     private ClickHouseErrors() {}
+
+    /** Whether the problem lies in the one table that was being worked on, and other tables do not have it. */
+    public static boolean concernTable(Problem problem) {
+        return OF_TABLE.contains(problem.reason());
+    }
 
     /**
      * @param object what was being worked on, such as {@code table shop.orders}

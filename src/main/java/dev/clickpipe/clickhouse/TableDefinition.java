@@ -93,9 +93,11 @@ public record TableDefinition(
      *
      * @param from it writes all commits from this LSN on, and every row of the load must be read later than that
      * @param cut append-only targets: the boundary below which the stream's own rows were removed; null: none was
+     * @param published by what the publication had the table when it was taken up; another one means that changes may have been
+     *     left out in between
      * @param failure why the stream writes this table no more; null: it does
      */
-    public record Streaming(String from, String cut, Problem failure) {}
+    public record Streaming(String from, String cut, String published, Problem failure) {}
 
     /**
      * Recorded by the load.
@@ -147,6 +149,11 @@ public record TableDefinition(
     /** The boundary of its load; null until that began. */
     public String boundary() {
         return loading == null ? null : loading.boundary();
+    }
+
+    /** Why the stream writes it no more; null when it does, or none has taken it up yet. */
+    public Problem failure() {
+        return streaming == null ? null : streaming.failure();
     }
 
     public boolean loaded() {

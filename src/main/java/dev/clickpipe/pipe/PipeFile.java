@@ -42,12 +42,18 @@ public final class PipeFile {
 
     private PipeFile() {}
 
+    /** As {@link #read(Path, boolean)}, of a file that tells what to replicate. */
+    public static Pipe read(Path file) {
+        return read(file, true);
+    }
+
     /**
      * Reads the one ClickPipe of a file; other documents of the file, such as Secrets, are passed over.
      *
+     * @param mapped whether it has to name tables; some run modes go by what is recorded alone
      * @throws PipeException fatal, with the path of the field that is wrong
      */
-    public static Pipe read(Path file) {
+    public static Pipe read(Path file, boolean mapped) {
         try {
             var pipes = documents(file).stream()
                     .filter(document -> document.path("apiVersion").asText().startsWith(API_GROUP))
@@ -59,7 +65,7 @@ public final class PipeFile {
                         "Give a file with one manifest of apiVersion: clickpipe.dev/v1alpha1, kind: ClickPipe",
                         null);
             }
-            return pipe(file, YAML.treeToValue(pipes.getFirst(), Manifest.class));
+            return pipe(file, YAML.treeToValue(pipes.getFirst(), Manifest.class), mapped);
         } catch (JsonProcessingException e) {
             throw invalid(file, explain(e), "Correct the field; docs/reference.md lists what there is", e);
         } catch (IOException e) {
@@ -73,7 +79,7 @@ public final class PipeFile {
         }
     }
 
-    private static Pipe pipe(Path file, Manifest manifest) {
+    private static Pipe pipe(Path file, Manifest manifest, boolean mapped) {
         var missing = new ArrayList<String>();
         require(
                 missing,
@@ -95,7 +101,10 @@ public final class PipeFile {
                 require(missing, "spec.destination.clickhouse.host", clickhouse.host());
                 require(missing, "spec.destination.clickhouse.database", clickhouse.database());
             }
-            require(missing, "spec.tableMappings", spec.tableMappings().isEmpty() ? null : spec.tableMappings());
+            require(
+                    missing,
+                    "spec.tableMappings",
+                    mapped && spec.tableMappings().isEmpty() ? null : spec);
             for (int i = 0; i < spec.tableMappings().size(); i++) {
                 requireMapping(
                         missing,

@@ -5,6 +5,7 @@ import dev.clickpipe.pipe.Problem;
 import java.sql.SQLException;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -21,7 +22,7 @@ public final class PostgresErrors {
     private static final boolean FATAL = false;
 
     private static final String RESYNC =
-            "Changes since the slot's last position can't be read any more: drop the slot, and delete and create the pipe, so that it loads anew";
+            "Changes since the slot's last position can't be read any more: set spec.resync to a new value, so that all tables are built anew";
     private static final String CHECK_NETWORK =
             "Check host, port, network policies and that the server runs; it is tried again";
 
@@ -160,7 +161,7 @@ public final class PostgresErrors {
                     "publication",
                     "PublicationMissing",
                     FATAL,
-                    "Create the publication again with the mapped tables, then delete and create the pipe: changes made meanwhile were not published"),
+                    "Changes made meanwhile were not published: create the publication again with the mapped tables, if it is yours; then set spec.resync to a new value, so that all tables are built anew"),
 
             // Rights and objects
             rule(
@@ -177,12 +178,7 @@ public final class PostgresErrors {
                     "SourceTableMissing",
                     FATAL,
                     "Restore the schema, or take its tables out of spec.tableMappings"),
-            rule(
-                    "42703",
-                    "",
-                    "SourceColumnMissing",
-                    FATAL,
-                    "The source table changed; restore the column, or delete and create the pipe"),
+            rule("42703", "", "SourceColumnMissing", FATAL, "The source table changed: restore the column"),
 
             // Bugs and limits of the server that pass, or don't
             rule(
@@ -255,7 +251,15 @@ public final class PostgresErrors {
                     "Check tls.mode, tls.ca and that the certificate names the host"),
             rule("08.{3}", "", "CannotConnect", RETRYABLE, CHECK_NETWORK));
 
+    /** Reasons that lie in the table that was being worked on. */
+    private static final Set<String> OF_TABLE = Set.of("SourceTableMissing", "SourceColumnMissing");
+
     private PostgresErrors() {}
+
+    /** Whether the problem lies in the one table that was being worked on, and other tables do not have it. */
+    public static boolean concernTable(Problem problem) {
+        return OF_TABLE.contains(problem.reason());
+    }
 
     /**
      * @param object what was being worked on, such as {@code table public.orders}

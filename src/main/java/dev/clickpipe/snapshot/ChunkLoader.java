@@ -8,7 +8,6 @@ import dev.clickpipe.codec.RowVersion;
 import dev.clickpipe.codec.SystemColumns;
 import dev.clickpipe.codec.TsvBuffer;
 import dev.clickpipe.codec.TypeMapping;
-import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.Stop;
@@ -36,24 +35,22 @@ final class ChunkLoader implements AutoCloseable {
     private final SnapshotSession session;
     private final ClickHouseClient clickHouse;
     private final ChunkLedger ledger;
-    private final Pipe pipe;
     private final Stop stop;
     private final ChunkReader reader;
     private final TsvBuffer buffer = new TsvBuffer(2 * SEND_BYTES);
 
     /** @throws PipeException classified, when no connection can be had */
-    ChunkLoader(SnapshotSession session, ClickHouseClient clickHouse, ChunkLedger ledger, Pipe pipe, Stop stop) {
+    ChunkLoader(SnapshotSession session, ClickHouseClient clickHouse, ChunkLedger ledger, Stop stop) {
         this.session = session;
         this.clickHouse = clickHouse;
         this.ledger = ledger;
-        this.pipe = pipe;
         this.stop = stop;
         this.reader = session.openReader();
     }
 
-    /** What marks a pipe's inserts of one table in system.processes. */
-    static String comment(Pipe pipe, String target) {
-        return "clickpipe load " + pipe.uid() + " " + target;
+    /** What marks the inserts of one build in system.processes. */
+    static String comment(TableDefinition definition) {
+        return "clickpipe load " + definition.build();
     }
 
     /**
@@ -87,7 +84,7 @@ final class ChunkLoader implements AutoCloseable {
                 "SourceTableMissing",
                 "table " + definition.source(),
                 "was dropped, or dropped and created again, since the pipe was set up",
-                "Take it out of spec.tableMappings, or delete and create the pipe"));
+                "Take it out of spec.tableMappings; or create it, and set the mapping's resync to a new value"));
     }
 
     private void copy(ChunkReader.Rows rows, CopyRowEncoder encoder, OutputStream out, Progress.Chunk progress)
@@ -144,7 +141,7 @@ final class ChunkLoader implements AutoCloseable {
         var settings = new HashMap<>(TypeMapping.INSERT_SETTINGS);
         // Chunks of a table without a key may well be equal, and both count: ClickHouse would drop one as sent twice.
         settings.put("insert_deduplication_token", UUID.randomUUID().toString());
-        settings.put("log_comment", comment(pipe, definition.target()));
+        settings.put("log_comment", comment(definition));
         return settings;
     }
 

@@ -26,18 +26,24 @@ final class Schedule {
     /** A table of this session. */
     static final class Table {
         final TableDefinition definition;
+        /** Of the session that its plan was made in. */
+        final String boundary;
+
         final ChunkLedger.Plan plan;
         /** True where a part of it is of no use to a later session. */
         final boolean wholeInSession;
 
         private final Deque<ChunkLedger.Entry> waiting = new ArrayDeque<>();
         private int readers;
+        private int missing;
 
-        Table(TableDefinition definition, ChunkLedger.Plan plan, boolean wholeInSession) {
+        Table(TableDefinition definition, String boundary, ChunkLedger.Plan plan, boolean wholeInSession) {
             this.definition = definition;
+            this.boundary = boundary;
             this.plan = plan;
             this.wholeInSession = wholeInSession;
             plan.entries().stream().filter(entry -> !entry.loaded()).forEach(waiting::add);
+            missing = waiting.size();
         }
     }
 
@@ -78,6 +84,7 @@ final class Schedule {
 
     synchronized void loaded(Work work) {
         work.table.readers--;
+        work.table.missing--;
         failuresInARow = 0;
     }
 
@@ -97,6 +104,11 @@ final class Schedule {
     synchronized void rewritten(Work work) {
         work.table.readers--;
         work.table.waiting.clear();
+    }
+
+    /** The tables of which every chunk is loaded. */
+    synchronized List<Table> loaded() {
+        return tables.stream().filter(table -> table.missing == 0).toList();
     }
 
     synchronized List<PipeException> failures() {

@@ -4,6 +4,10 @@ import dev.clickpipe.clickhouse.ChunkLedger;
 import dev.clickpipe.clickhouse.ClickHouseClient;
 import dev.clickpipe.clickhouse.Definitions;
 import dev.clickpipe.clickhouse.TableDefinition;
+import dev.clickpipe.clickhouse.TableDefinition.Loading;
+import dev.clickpipe.codec.RowVersion;
+import dev.clickpipe.codec.SystemColumns;
+import dev.clickpipe.codec.TsvBuffer;
 import dev.clickpipe.pipe.Mode;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
@@ -11,10 +15,12 @@ import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.Stop;
 import dev.clickpipe.pipe.WorkerStatus;
 import dev.clickpipe.postgres.ChunkPlanner;
+import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.postgres.PostgresErrors;
 import dev.clickpipe.postgres.SnapshotSession;
 import io.micrometer.core.instrument.MeterRegistry;
+import java.nio.charset.StandardCharsets;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
@@ -30,7 +36,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Loads every recorded table that is not loaded yet.
+ * Loads every recorded table that is not loaded yet, as soon as the stream, where there is one, has taken it up.
  *
  * <p>It works in sessions, each with one view of the source. The ledger says which chunks are in ClickHouse; whatever ended a
  * session, the next one reads only what is missing. For a ReplacingMergeTree that is followed by change data capture this is
@@ -86,19 +92,37 @@ public final class Snapshot implements Mode {
             }
             var plans = ledger.plans();
             progress.begin(all, plans);
-            var missing = all.stream()
-                    .filter(definition -> !plans.containsKey(definition.build())
-                            || !plans.get(definition.build()).loaded())
-                    .toList();
+            var missing =
+                    all.stream().filter(definition -> !definition.loaded()).toList();
             if (missing.isEmpty()) {
                 LOG.info(
-                        "Initial load complete: {} tables, {} rows",
+                        "Load complete: {} tables, {} rows",
                         all.size(),
                         progress.load().rows());
                 return;
             }
-            load(missing, plans, stop);
+            var loadable = missing.stream().filter(TableDefinition::loadable).toList();
+            if (loadable.isEmpty()) {
+                waitForStream(missing);
+            } else {
+                load(loadable, plans, stop);
+            }
         }
+    }
+
+    /** Rows read before the stream has taken a table up would miss the changes in between. */
+    private void waitForStream(List<TableDefinition> missing) {
+        var first = missing.getFirst();
+        var problem = new Problem(
+                "WaitingForStream",
+                "table " + first.source(),
+                "the change stream has not come to " + first.publishing().from() + " yet, from where on it follows "
+                        + (missing.size() == 1 ? "this table" : "these " + missing.size() + " tables"),
+                "It goes on by itself; see what the cdc worker does");
+        if (!problem.equals(progress.status().problem())) {
+            LOG.info(problem.sentence());
+        }
+        progress.waiting(problem);
     }
 
     /** One session's work. */
@@ -117,6 +141,7 @@ public final class Snapshot implements Mode {
                     pipe.settings().snapshotNumberOfParallelTables(),
                     pipe.settings().initialLoadParallelism());
             read(session, schedule, stop);
+            recordComplete(schedule, session);
             failures.addAll(schedule.failures());
             if (!failures.isEmpty() && !stop.requested()) {
                 throw allOf(failures);
@@ -138,11 +163,13 @@ public final class Snapshot implements Mode {
                         || !pipe.settings().replicationMode().streams();
                 try {
                     var plan = plans.get(definition.build());
-                    if (wholeInSession || plan == null || !resumable(connection, plan)) {
+                    var boundary = definition.boundary();
+                    if (plan == null || !plan.loaded() && (wholeInSession || !resumable(connection, plan))) {
                         plan = begin(session, connection, definition, plan != null);
+                        boundary = session.boundary().toString();
                     }
                     progress.planned(plan);
-                    tables.add(new Schedule.Table(definition, plan, wholeInSession));
+                    tables.add(new Schedule.Table(definition, boundary, plan, wholeInSession));
                 } catch (SQLException e) {
                     throw PostgresErrors.of(e, "table " + definition.source());
                 } catch (PipeException e) {
@@ -168,8 +195,8 @@ public final class Snapshot implements Mode {
 
     /**
      * A table begins, or begins anew: because its rows moved to another file since some chunks were read, so that the blocks of
-     * the others hold different rows now, or because it has to be read in one session. What the target holds goes first: a crash
-     * between the steps leaves a plan that is begun again.
+     * the others hold different rows now, or because it has to be read in one session. What the target holds of before goes
+     * first: a crash between the steps leaves a plan that is begun again.
      */
     private ChunkLedger.Plan begin(
             SnapshotSession session, Connection connection, TableDefinition definition, boolean anew)
@@ -180,16 +207,42 @@ public final class Snapshot implements Mode {
             throw ChunkLoader.missing(definition);
         }
         if (anew) {
-            // An insert whose answer was lost may still be running, and would bring its rows after the TRUNCATE.
+            // An insert whose answer was lost may still be running, and would bring its rows after they are removed.
             clickHouse.execute("KILL QUERY WHERE user = currentUser() AND Settings['log_comment'] = "
-                    + ClickHouseClient.literal(ChunkLoader.comment(pipe, definition.target())) + " SYNC");
+                    + ClickHouseClient.literal(ChunkLoader.comment(definition)) + " SYNC");
         }
-        // The limits are there against dropping large tables by mistake; what goes here is a part of a load.
-        clickHouse.execute("TRUNCATE TABLE " + ClickHouseClient.identifier(definition.target())
-                + " SETTINGS max_table_size_to_drop = 0, max_partition_size_to_drop = 0");
-        definitions.record(
-                definition, new TableDefinition.Loading(session.boundary().toString(), null));
+        if (pipe.settings().replicationMode().streams()) {
+            removeBefore(session.boundary(), definition);
+        } else {
+            // The limits are there against dropping large tables by mistake; what goes here is a part of a load.
+            clickHouse.execute("TRUNCATE TABLE " + ClickHouseClient.identifier(definition.target())
+                    + " SETTINGS max_table_size_to_drop = 0, max_partition_size_to_drop = 0");
+        }
+        definitions.record(definition, new Loading(session.boundary().toString(), null));
         return ledger.plan(definition.build(), chunks);
+    }
+
+    /** A stream writes beside: its rows from the boundary on stay. */
+    private void removeBefore(Lsn boundary, TableDefinition definition) {
+        var version = new TsvBuffer(40);
+        RowVersion.append(version, boundary.value(), 0);
+        var older = SystemColumns.VERSION + " < toUInt128('"
+                + new String(version.toByteArray(), StandardCharsets.US_ASCII) + "')";
+        var target = ClickHouseClient.identifier(definition.target());
+        if (!clickHouse
+                .query("SELECT 1 FROM " + target + " WHERE " + older + " LIMIT 1", Map.of())
+                .isEmpty()) {
+            clickHouse.execute("ALTER TABLE " + target + " DELETE WHERE " + older + " SETTINGS mutations_sync = 2");
+        }
+    }
+
+    /** What was read in one session is of its moment; the rest is right as of the last one, when the stream has passed that. */
+    private void recordComplete(Schedule schedule, SnapshotSession session) {
+        for (var table : schedule.loaded()) {
+            var boundary =
+                    table.wholeInSession ? table.boundary : session.boundary().toString();
+            definitions.record(table.definition, new Loading(table.boundary, boundary));
+        }
     }
 
     private void read(SnapshotSession session, Schedule schedule, Stop stop) throws InterruptedException {
@@ -230,7 +283,7 @@ public final class Snapshot implements Mode {
                         work.get().table().definition.build(), work.get().entry());
                 try {
                     if (loader == null) {
-                        loader = new ChunkLoader(session, clickHouse, ledger, pipe, stop);
+                        loader = new ChunkLoader(session, clickHouse, ledger, stop);
                     }
                     if (loader.load(work.get(), chunk)) {
                         loaded(work.get(), chunk);

@@ -13,11 +13,16 @@ import dev.clickpipe.api.TableMapping;
 import dev.clickpipe.api.Tls;
 import dev.clickpipe.api.TlsMode;
 import dev.clickpipe.clickhouse.ClickHouseClient;
+import dev.clickpipe.clickhouse.Definitions;
+import dev.clickpipe.clickhouse.TableDefinition;
+import dev.clickpipe.clickhouse.TargetTable;
+import dev.clickpipe.codec.TypeMapping;
 import dev.clickpipe.pipe.CredentialFiles;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Stop;
 import dev.clickpipe.pipe.WorkerStatus;
+import dev.clickpipe.postgres.Catalogue;
 import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.setup.Setup;
 import dev.clickpipe.snapshot.Snapshot;
@@ -29,9 +34,11 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.sql.SQLException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.UUID;
 
 /**
@@ -47,6 +54,7 @@ final class TestPipe implements AutoCloseable {
     private final ClickHouseClient client;
     private final PostgresClient source;
     private final SimpleMeterRegistry meters = new SimpleMeterRegistry();
+    private final Definitions definitions;
     private Worker worker;
 
     private TestPipe(Postgres postgres, ClickHouse clickHouse, Pipe pipe) {
@@ -56,6 +64,7 @@ final class TestPipe implements AutoCloseable {
         var credentials = new CredentialFiles(credentials(postgres, clickHouse));
         this.client = new ClickHouseClient(pipe, credentials);
         this.source = new PostgresClient(pipe, credentials);
+        this.definitions = new Definitions(client, pipe);
     }
 
     /** What a test says of its pipe; the rest is as users get it, except that batches are sent at once. */
@@ -65,6 +74,7 @@ final class TestPipe implements AutoCloseable {
         private final List<TableMapping> mappings = new ArrayList<>();
         private int batchRows = 100_000;
         private int intervalSeconds;
+        private Integer chunkRows;
         private boolean nullable = true;
         private ReplicationMode mode = ReplicationMode.CDC_ONLY;
         private String publication = "";
@@ -103,6 +113,11 @@ final class TestPipe implements AutoCloseable {
             return this;
         }
 
+        Builder chunkRows(int rows) {
+            chunkRows = rows;
+            return this;
+        }
+
         /** {@link TestPipe#load} first. */
         Builder loaded() {
             mode = ReplicationMode.CDC;
@@ -128,7 +143,7 @@ final class TestPipe implements AutoCloseable {
         /** Runs Setup; the worker is not started. */
         TestPipe setUp() throws InterruptedException {
             var settings = new PostgresSettings(
-                    mode, null, null, intervalSeconds, batchRows, null, null, null, nullable, null, null);
+                    mode, null, null, intervalSeconds, batchRows, null, chunkRows, null, nullable, null, null);
             var login = new Credentials(new Credentials.SecretRef("unused", null, null));
             var spec = new ClickPipeSpec(
                     new ClickPipeSpec.Source(new PostgresSource(
@@ -201,6 +216,181 @@ final class TestPipe implements AutoCloseable {
         }
     }
 
+    /** A load beside the stream, as its Job: run again when it fails, until it is done or killed. */
+    final class Loader {
+        private final Snapshot snapshot = new Snapshot(pipe, source, client, new SimpleMeterRegistry());
+        private final Thread thread = Thread.ofPlatform().name("loader").start(this::run);
+        private volatile boolean done;
+        private volatile RuntimeException fatal;
+
+        private void run() {
+            while (!done) {
+                try {
+                    snapshot.run(new Stop());
+                    done = true;
+                } catch (PipeException e) {
+                    if (!e.retryable()) {
+                        fatal = e;
+                        return;
+                    }
+                } catch (RuntimeException e) {
+                    fatal = e;
+                    return;
+                } catch (InterruptedException e) {
+                    return;
+                }
+            }
+        }
+
+        WorkerStatus status() {
+            return snapshot.status();
+        }
+
+        boolean isDone() {
+            return done;
+        }
+
+        /** Waits until so many rows are read of a table that is not loaded whole. */
+        void awaitRows(long rows) {
+            await().atMost(PATIENCE)
+                    .pollInterval(Duration.ofMillis(5))
+                    .until(() ->
+                            done || status().load() != null && status().load().rows() >= rows);
+        }
+
+        void awaitDone() {
+            await().atMost(PATIENCE).until(() -> {
+                if (fatal != null) {
+                    throw fatal;
+                }
+                return done;
+            });
+        }
+
+        /** Ends it wherever it is. */
+        void kill() {
+            await().pollInterval(Duration.ofMillis(20)).atMost(PATIENCE).until(() -> {
+                thread.interrupt();
+                return thread.join(Duration.ofMillis(10));
+            });
+        }
+    }
+
+    Loader startLoad() {
+        return new Loader();
+    }
+
+    List<TableDefinition> definitions() {
+        return definitions.all();
+    }
+
+    /** The one of that target. */
+    TableDefinition definition(String target) {
+        return definitions().stream()
+                .filter(definition -> definition.target().equals(target))
+                .findFirst()
+                .orElseThrow();
+    }
+
+    /** What Setup does of a table that is mapped later. */
+    TableDefinition add(String table, TableEngine engine) {
+        return add(table, table, engine);
+    }
+
+    TableDefinition add(String target, String table, TableEngine engine) {
+        return publish(make(table, target, engine, null), null);
+    }
+
+    void forget(TableDefinition definition) {
+        definitions.forget(definition);
+    }
+
+    /** Waits until nothing is due that the load has left to the stream. */
+    void awaitSettled() {
+        await().atMost(PATIENCE).pollInterval(Duration.ofMillis(50)).until(() -> definitions().stream()
+                .allMatch(definition -> definition.streaming() != null
+                        && (!definition.engine().appendOnly()
+                                || Objects.equals(
+                                        definition.boundary(),
+                                        definition.streaming().cut()))));
+    }
+
+    /** Stands for the process. */
+    Object worker() {
+        return worker;
+    }
+
+    /** What Setup does of a table that is to be built anew. */
+    TableDefinition rebuild(String table) {
+        var live = definition(table);
+        var made = make(table, table + "_resync", live.engine(), live.request());
+        return publish(
+                made,
+                new TableDefinition.Replacement(
+                        table, TargetTable.uuid(client, made.target()).orElseThrow()));
+    }
+
+    /** What Setup does of a table that is not mapped any more. */
+    void remove(String table) {
+        postgres.execute("ALTER PUBLICATION " + pipe.publication() + " DROP TABLE " + table);
+        definitions.forget(definition(table));
+    }
+
+    private TableDefinition make(String table, String target, TableEngine engine, TableDefinition.Request request) {
+        try (var connection = source.connect("test")) {
+            var found = Catalogue.table(connection, "public", table).orElseThrow();
+            var excluded =
+                    request == null ? List.<String>of() : request.layout().excludedColumns();
+            var columns = found.columns().stream()
+                    .filter(column -> !excluded.contains(column.name()))
+                    .map(column -> new TableDefinition.Column(
+                            column.number(),
+                            column.name(),
+                            column.type(),
+                            column.dimensions(),
+                            !column.notNull(),
+                            TypeMapping.of(column.type(), column.dimensions(), !column.notNull())
+                                    .clickHouseType()))
+                    .toList();
+            var wanted = TableDefinition.wanted(
+                    "public",
+                    table,
+                    found.relid(),
+                    target,
+                    engine,
+                    found.identityColumns(),
+                    engine.appendOnly() ? List.of() : found.primaryKey(),
+                    columns);
+            client.execute(TargetTable.createStatement(
+                    wanted, null, TargetTable.engine(wanted, true), TargetTable.comment(pipe, wanted)));
+            return request == null ? wanted : wanted.built(request, null, null);
+        } catch (SQLException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private TableDefinition publish(TableDefinition made, TableDefinition.Replacement replacement) {
+        var publication = pipe.settings().ownsPublication() && made.keyColumns().isEmpty()
+                ? pipe.insertOnlyPublication()
+                : pipe.publication();
+        if (postgres.rows("SELECT 1 FROM pg_publication WHERE pubname = '" + publication + "'")
+                .isEmpty()) {
+            postgres.execute("CREATE PUBLICATION " + publication + " FOR TABLE " + made.sourceTable()
+                    + " WITH (publish = 'insert, truncate', publish_via_partition_root = true)");
+        } else if (postgres.rows("SELECT 1 FROM pg_publication_tables WHERE pubname = '" + publication
+                        + "' AND tablename = '" + made.sourceTable() + "'")
+                .isEmpty()) {
+            postgres.execute("ALTER PUBLICATION " + publication + " ADD TABLE " + made.sourceTable());
+        }
+        var ran = postgres.query("SELECT pg_snapshot_xmax(pg_current_snapshot())");
+        await().atMost(PATIENCE).pollInterval(Duration.ofMillis(20)).until(() -> "t"
+                .equals(postgres.query("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= " + ran)));
+        var from = postgres.query("SELECT pg_current_wal_insert_lsn()");
+        var built = made.built(made.request(), replacement, new TableDefinition.Publishing(publication, from));
+        definitions.record(built);
+        return built;
+    }
+
     /** The initial load, to its end. */
     void load() throws InterruptedException {
         new Snapshot(pipe, source, client, meters).run(new Stop());
@@ -256,7 +446,11 @@ final class TestPipe implements AutoCloseable {
     }
 
     TableComparison comparison(String table) {
-        return TableComparison.between(postgres, table, clickHouse, '`' + table + '`');
+        return comparison(table, table);
+    }
+
+    TableComparison comparison(String table, String target) {
+        return TableComparison.between(postgres, table, clickHouse, '`' + target + '`');
     }
 
     /** Waits until the tables in ClickHouse equal those in Postgres. */

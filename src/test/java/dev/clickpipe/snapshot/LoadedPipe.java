@@ -163,8 +163,8 @@ final class LoadedPipe implements AutoCloseable {
 
     /** What the ledger says of a target by its last plan. */
     List<List<String>> ledger(String target, String select) {
-        var ofTable = " FROM _clickpipe_chunks FINAL WHERE pipe = '" + pipe.uid() + "' AND target = "
-                + ClickHouseClient.literal(target);
+        var ofTable = " FROM _clickpipe_chunks FINAL WHERE pipe = '" + pipe.uid() + "' AND build = "
+                + ClickHouseClient.literal(definition(target).build());
         return clickHouse.rows("SELECT " + select + " FROM (SELECT *" + ofTable
                 + " AND generation = (SELECT max(generation)" + ofTable + ") ORDER BY chunk)");
     }

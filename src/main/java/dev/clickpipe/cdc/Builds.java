@@ -1,0 +1,135 @@
+package dev.clickpipe.cdc;
+
+import static dev.clickpipe.clickhouse.ClickHouseClient.identifier;
+
+import dev.clickpipe.clickhouse.ClickHouseClient;
+import dev.clickpipe.clickhouse.Definitions;
+import dev.clickpipe.clickhouse.Swap;
+import dev.clickpipe.clickhouse.TableDefinition;
+import dev.clickpipe.clickhouse.TableDefinition.Streaming;
+import dev.clickpipe.codec.SystemColumns;
+import dev.clickpipe.pipe.Pipe;
+import dev.clickpipe.pipe.Problem;
+import dev.clickpipe.postgres.Lsn;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Carries out what is due between two connections, and records it. Only while this worker holds the slot, and no former worker's
+ * insert runs: then nobody else writes rows of the stream. Each step may be cut off and is done again.
+ */
+final class Builds {
+    private static final Logger LOG = LoggerFactory.getLogger(Builds.class);
+
+    private final Pipe pipe;
+    private final ClickHouseClient clickHouse;
+    private final Definitions definitions;
+    private final Swap swap;
+
+    Builds(Pipe pipe, ClickHouseClient clickHouse, Definitions definitions) {
+        this.pipe = pipe;
+        this.clickHouse = clickHouse;
+        this.definitions = definitions;
+        this.swap = new Swap(clickHouse, pipe);
+    }
+
+    /**
+     * @param source as it is now
+     * @throws TableFailure a step failed for reasons that lie in its table
+     */
+    void carryOut(Agenda agenda, List<TableDefinition> recorded, SourceTables source) {
+        // One that was cut off is ended whatever else is due: the names stand for other tables already.
+        var swaps = recorded.stream()
+                .filter(build -> build.replaces() && (agenda.swap().contains(build) || swap.begun(build)))
+                .toList();
+        if (!swaps.isEmpty()) {
+            swaps.forEach(build -> TableFailure.of(build, () -> swap(build, recorded)));
+            return; // the rest is said of tables that are others now: at the next connection
+        }
+        agenda.takeUp().forEach(build -> {
+            var published = source.published().get(build.build());
+            definitions.record(build, new Streaming(agenda.from().toString(), null, published, null));
+            LOG.info("{}: changes from {} on go to {}", build.source(), agenda.from(), build.target());
+        });
+        agenda.cut().forEach(build -> TableFailure.of(build, () -> cut(build)));
+    }
+
+    /**
+     * The rows that the stream wrote while it did not know the load's boundary are in the load too, as far as they are older.
+     * The condition spares the load's own.
+     */
+    private TableDefinition cut(TableDefinition build) {
+        var boundary = new Version(Lsn.parse(build.boundary()), 0);
+        clickHouse.execute("ALTER TABLE " + identifier(build.target()) + " DELETE WHERE " + SystemColumns.VERSION
+                + " < toUInt128('" + boundary + "') SETTINGS mutations_sync = 2");
+        LOG.info("{}: the load has what was committed before {}", build.source(), build.boundary());
+        var streaming = build.streaming();
+        return definitions.record(
+                build, new Streaming(streaming.from(), build.boundary(), streaming.published(), null));
+    }
+
+    private TableDefinition swap(TableDefinition replacement, List<TableDefinition> recorded) {
+        var live = recorded.stream()
+                .filter(build -> !build.replaces()
+                        && build.target().equals(replacement.replacement().live()))
+                .findFirst();
+        swap.run(replacement, live);
+        return replacement;
+    }
+
+    /** The build as this connection writes it. */
+    Target target(TableDefinition build, Lsn from) {
+        if (!build.engine().appendOnly()) {
+            return new Target(build, Lsn.ZERO, null);
+        }
+        var greatest = TableFailure.of(
+                        build,
+                        () -> clickHouse.query(
+                                "SELECT toString(max(" + SystemColumns.VERSION + ")) AS version FROM "
+                                        + identifier(build.target()) + " WHERE " + SystemColumns.VERSION
+                                        + " >= {from:UInt128}",
+                                Map.of("from", new Version(from, 0).toString())))
+                .getFirst()
+                .get("version");
+        var cut = build.streaming().cut();
+        return new Target(build, cut == null ? Lsn.ZERO : Lsn.parse(cut), Version.parse((String) greatest));
+    }
+
+    /**
+     * Records that a table is written no more, unless it is gone meanwhile. Everything the stream has read of it since the
+     * recorded offset counts as not written.
+     *
+     * @param offset recorded
+     */
+    void park(TableFailure failure, Lsn offset) {
+        var recorded = definitions.all().stream()
+                .filter(build -> Objects.equals(build.build(), failure.table().build()))
+                .findFirst();
+        if (recorded.isEmpty()) {
+            return;
+        }
+        var problem = withRemedy(failure.problem());
+        var streaming = recorded.get().streaming();
+        definitions.record(
+                recorded.get(),
+                streaming == null
+                        ? new Streaming(offset.toString(), null, null, problem)
+                        : new Streaming(streaming.from(), streaming.cut(), streaming.published(), problem));
+        LOG.error(
+                "{} is written no more, the other tables are: {}",
+                recorded.get().target(),
+                problem.sentence());
+    }
+
+    private Problem withRemedy(Problem problem) {
+        var resync = (pipe.settings().replicationMode().loads() ? "set" : "set replicationMode to cdc and")
+                + " the mapping's resync to a new value, and the table is built anew";
+        var remedy = problem.remedy() == null || problem.remedy().isEmpty()
+                ? Character.toUpperCase(resync.charAt(0)) + resync.substring(1)
+                : problem.remedy().replaceFirst("[.\\s]+$", "") + "; then " + resync;
+        return new Problem(problem.reason(), problem.object(), problem.message(), remedy);
+    }
+}

@@ -48,7 +48,7 @@ import org.junit.jupiter.api.extension.ParameterResolver;
  * started again. What it waits for comes, or the test fails.
  */
 final class Cluster {
-    static final Duration PATIENCE = Duration.ofSeconds(60);
+    static final Duration PATIENCE = Duration.ofMinutes(2);
     private static final AtomicInteger NAMESPACES = new AtomicInteger();
 
     final KubeApi api;

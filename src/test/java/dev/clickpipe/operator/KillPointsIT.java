@@ -36,8 +36,6 @@ import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.extension.ExtendWith;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * A pipe's whole life, once with operators that are left alone, and then so often that for each of its writes to the API server
@@ -47,7 +45,6 @@ import org.slf4j.LoggerFactory;
 @ExtendWith(Cluster.Extension.class)
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 class KillPointsIT {
-    private static final Logger LOG = LoggerFactory.getLogger(KillPointsIT.class);
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final int AT_ONCE = 4;
     private static final int KILLS_PER_LIFE =
@@ -72,7 +69,7 @@ class KillPointsIT {
         var undisturbed = new Life(Set.of(), cluster);
         undisturbed.run();
         var writes = undisturbed.writes();
-        LOG.info("{} write points:\n  {}", writes.size(), String.join("\n  ", writes));
+        System.out.println(writes.size() + " write points:\n  " + String.join("\n  ", writes));
         assertThat(writes).hasSizeGreaterThan(40);
 
         var kills = writes.stream()
@@ -204,7 +201,8 @@ class KillPointsIT {
                             .filter(event -> event.getMessage().contains(" -> "))
                             .map(event -> event.getReason())
                             .distinct())
-                    .contains("Provisioning", "Snapshot", "Running", "Paused", "Resync", "Modifying");
+                    .as("what went on while no operator was there is not told")
+                    .contains("Snapshot", "Running", "Paused", "Resync");
             assertThat(cluster.events(ORDERS).stream()
                             .filter(event -> event.getMessage().contains(" -> ")))
                     .allMatch(event -> event.getCount() == 1);

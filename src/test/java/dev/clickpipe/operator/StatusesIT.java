@@ -2,6 +2,7 @@ package dev.clickpipe.operator;
 
 import static dev.clickpipe.operator.FakeKubelet.retrying;
 import static dev.clickpipe.operator.FakeKubelet.streaming;
+import static org.junit.jupiter.api.Assertions.assertAll;
 
 import dev.clickpipe.StoredPipe;
 import dev.clickpipe.api.ClickPipe;
@@ -10,11 +11,14 @@ import dev.clickpipe.pipe.Termination;
 import dev.clickpipe.pipe.WorkerStatus;
 import io.fabric8.kubernetes.client.dsl.base.ResourceDefinitionContext;
 import io.fabric8.kubernetes.client.utils.Serialization;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicReference;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.function.Executable;
 
 /**
  * Pipes in states that a real cluster can't be brought into at will, as the API server stored them; {@code EndToEndIT}
@@ -23,6 +27,14 @@ import org.junit.jupiter.api.extension.ExtendWith;
 @ExtendWith(Cluster.Extension.class)
 class StatusesIT {
     private static final String ORDERS = "orders";
+
+    private final List<Executable> captured = new ArrayList<>();
+
+    /** All of them: each that differs is written anew. */
+    @AfterEach
+    void checkThem() {
+        assertAll(captured);
+    }
 
     @Test
     void theSourceGoesAwayWhileItIsLoaded(Cluster cluster) {
@@ -163,13 +175,13 @@ class StatusesIT {
         check(cluster, "failed-slot-lost");
     }
 
-    private static void check(Cluster cluster, String name) {
+    private void check(Cluster cluster, String name) {
         var stored = cluster.client()
                 .genericKubernetesResources(ResourceDefinitionContext.fromResourceType(ClickPipe.class))
                 .inNamespace(cluster.namespace)
                 .withName("orders")
                 .get();
-        StoredPipe.parse(Serialization.asJson(stored))
-                .check("fake-kubelet/" + name + ".yaml", yaml -> yaml.replace(cluster.namespace, "shop"));
+        captured.add(() -> StoredPipe.parse(Serialization.asJson(stored))
+                .check("fake-kubelet/" + name + ".yaml", yaml -> yaml.replace(cluster.namespace, "shop")));
     }
 }

@@ -393,8 +393,11 @@ unmount_state() {
   awk -v prefix="$STATE/" 'index($2, prefix) == 1 {print $2}' /proc/mounts | sort -r | while read -r mount; do umount -l "$mount"; done
 }
 
-remove_network_cache() { # the plugins' own record of our sandboxes, outside our directory
-  grep -lsF "\"$BRIDGE\"" /var/lib/cni/results/* 2>/dev/null | xargs -r rm -f
+remove_network_cache() { # the plugins' own records of our sandboxes, outside our directory; one tells the bridge, the other the loopback
+  local sandbox
+  grep -lsF "\"$BRIDGE\"" /var/lib/cni/results/* | grep -oE '[0-9a-f]{64}' | sort -u | while read -r sandbox; do
+    rm -f /var/lib/cni/results/*-"$sandbox"-*
+  done
 }
 
 stop_cluster() {

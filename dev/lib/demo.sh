@@ -6,13 +6,19 @@ DEMO=$RUN_DIR/demo-servers  # the state of what runs beside the cluster; setting
 NAMESPACE=demo
 OPERATOR_NAMESPACE=clickpipe-system
 RELEASE=clickpipe-operator
+CRD=clickpipes.clickpipe.dev
+OURS=clickpipe.dev/demo=true  # on all that is removed again from a cluster that was given
 DATABASE=pgbench
 TABLES=(pgbench_accounts pgbench_branches pgbench_tellers pgbench_history)
 PIPE_TIMEOUT=300  # seconds to Running; a demonstration that takes longer is stuck
 
+STEPS=7
+WORST=0    # the exit code: 1 when a comparison found a difference
+WATCHER=   # pid of `kubectl get -w`
+
 heading() { # NUMBER TEXT
   say ''
-  say "$1/7 $2   [$(elapsed "$SECONDS") so far]"
+  say "$1/$STEPS $2   [$(elapsed "$SECONDS") so far]"
 }
 
 # Whoever ran eval "$(dev/demo env)" has our own servers in his environment; those are not servers that he wants used instead.
@@ -59,6 +65,7 @@ prepare_cluster() {
   if [ -n "$GIVEN_KUBECONFIG" ]; then
     export KUBECONFIG=$GIVEN_KUBECONFIG
     kubectl_ version >/dev/null 2>&1 || die "the cluster of KUBECONFIG=$KUBECONFIG does not answer"
+    refuse_strangers
     # Its pods may come from anywhere; of this machine they can reach the address that it has outside.
     CLIENTS=0.0.0.0/0
     ADDRESS=$(ip -4 route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([0-9.]*\).*/\1/p')
@@ -75,14 +82,36 @@ prepare_cluster() {
 
 kubectl_() { "$KUBECTL" "$@"; }
 
+# What would be overwritten now, or removed by `down`, has to be a demonstration's: not somebody's own operator, say.
+refuse_strangers() {
+  local object label
+  for object in "namespace/$NAMESPACE" "namespace/$OPERATOR_NAMESPACE" "crd/$CRD"; do
+    label=$(kubectl_ get "$object" --ignore-not-found -o 'jsonpath=demo:{.metadata.labels.clickpipe\.dev/demo}')
+    case $label in
+      '' | demo:true) ;;
+      *) die "the cluster of KUBECONFIG=$KUBECONFIG has its own $object, which the demonstration would overwrite: give it another cluster" ;;
+    esac
+  done
+}
+
+our_namespace() { # NAME
+  kubectl_ create namespace "$1" --dry-run=client -o yaml | kubectl_ label --local -f - "$OURS" -o yaml | kubectl_ apply -f - >/dev/null
+}
+
 # ---- 3
 
 prepare_servers() {
   mkdir -p "$DEMO"
   password >/dev/null
-  if [ -n "$GIVEN_POSTGRES" ]; then parse_postgres_url; else own_postgres; fi
+  if [ -n "$GIVEN_POSTGRES" ]; then
+    parse_postgres_url
+    say "  ✓ using the Postgres of POSTGRES_URL"
+  else
+    own_postgres
+  fi
   if [ -n "$GIVEN_CLICKHOUSE" ]; then
     record CLICKHOUSE_URL "$GIVEN_CLICKHOUSE"
+    say "  ✓ using the ClickHouse of CLICKHOUSE_URL"
   else
     build_jar # the engine's HTTP side is test code of this repository
     own_clickhouse
@@ -206,12 +235,14 @@ image_options() { # the chart's settings for OPERATOR_IMAGE: name@sha256:…, na
 install_operator() {
   local options
   mapfile -t options < <(image_options)
+  our_namespace "$OPERATOR_NAMESPACE"
   if (($(server_minor) < 25)); then
     # An API server of that age does not know the CRD's rules, and a client that does refuses to send them.
     step "applying the CRD" kubectl_ apply --validate=false -f "$REPO_DIR/crds/"
     options+=(--set crds.create=false)
   fi
-  step "installing the chart with Helm" helm_ upgrade --install "$RELEASE" "$CHART" --namespace "$OPERATOR_NAMESPACE" --create-namespace "${options[@]}"
+  step "installing the chart with Helm" helm_ upgrade --install "$RELEASE" "$CHART" --namespace "$OPERATOR_NAMESPACE" "${options[@]}"
+  kubectl_ label --overwrite crd "$CRD" "$OURS" >/dev/null
   step "waiting for the operator" wait_for_operator
 }
 
@@ -259,7 +290,7 @@ fresh_clickhouse_database() {
     clickhouse "DROP DATABASE IF EXISTS $CH_DATABASE SYNC" >/dev/null
     clickhouse "CREATE DATABASE $CH_DATABASE ENGINE = Atomic" >/dev/null
   else
-    for table in "${TABLES[@]}"; do clickhouse "DROP TABLE IF EXISTS $CH_DATABASE.$table SYNC" >/dev/null; done
+    for table in "${TABLES[@]}" pgbench_orders; do clickhouse "DROP TABLE IF EXISTS $CH_DATABASE.$table SYNC" >/dev/null; done
   fi
 }
 
@@ -275,7 +306,7 @@ pipe_manifest() { # examples/pgbench.yaml at our servers' addresses: there is no
 }
 
 apply_pipe() {
-  kubectl_ create namespace "$NAMESPACE" --dry-run=client -o yaml | kubectl_ apply -f - >/dev/null
+  our_namespace "$NAMESPACE"
   apply_secret postgres "$PGUSER" "$PGPASSWORD"
   apply_secret clickhouse "$CH_USER" "$CH_PASSWORD"
   pipe_manifest >"$DEMO/pgbench.yaml"
@@ -287,31 +318,45 @@ apply_pipe() {
 
 phase() { kubectl_ -n "$NAMESPACE" get clickpipe pgbench -o 'jsonpath={.status.phase}' 2>/dev/null || true; }
 
-watch_until_running() {
-  local deadline=$((SECONDS + PIPE_TIMEOUT)) started=$SECONDS watcher now=''
+status_of() { kubectl_ -n "$NAMESPACE" get clickpipe pgbench -o "jsonpath={.status.$1}"; }
+
+# watch_until PHASE [WHAT]: shows the pipe until its last edit has led there, and it is ready where that can be.
+watch_until() {
+  local deadline=$((SECONDS + PIPE_TIMEOUT)) started=$SECONDS failed=0
   say "  \$ kubectl get clickpipe pgbench -n $NAMESPACE -w"
   "$KUBECTL" -n "$NAMESPACE" get clickpipe pgbench -w >&2 & # the program itself, so that the pid is its own
-  watcher=$!
-  # shellcheck disable=SC2064  # this watcher, now
-  trap "kill $watcher 2>/dev/null || true" EXIT
-  while [ "$now" != Running ] && [ "$now" != Failed ] && ((SECONDS < deadline)); do
+  WATCHER=$!
+  # A pipe that stays Failed will not get there by waiting; one that was, and has been edited, may take a moment.
+  until is_there "$1" || ((SECONDS >= deadline || failed > 20)); do
     sleep 0.5
-    now=$(phase)
+    if [ "$(phase)" = Failed ]; then failed=$((failed + 1)); else failed=0; fi
   done
   sleep 0.5 # so that the last line is shown
-  kill "$watcher" 2>/dev/null || true
-  trap - EXIT
-  if [ "$now" != Running ]; then explain_failure "$now"; fi
-  say "  ✓ Running ($(elapsed $((SECONDS - started))) after it was applied)"
+  stop_watching
+  is_there "$1" || explain_failure "$1"
+  say "  ✓ ${2:-$1} ($(elapsed $((SECONDS - started))))"
 }
 
-explain_failure() { # PHASE
+stop_watching() {
+  if [ -n "$WATCHER" ]; then kill "$WATCHER" 2>/dev/null || true; fi
+  WATCHER=
+}
+
+is_there() { # PHASE
+  local generation observed phase ready
+  read -r generation observed phase ready < <(kubectl_ -n "$NAMESPACE" get clickpipe pgbench -o \
+    'jsonpath={.metadata.generation} {.status.observedGeneration} {.status.phase} {.status.conditions[?(@.type=="Ready")].status}{"\n"}') || return 1
+  [ "$phase" = "$1" ] && [ "$generation" = "$observed" ] && { [ "$1" = Failed ] || [ "$ready" = True ]; }
+}
+
+explain_failure() { # PHASE that was waited for
+  stop_watching
   {
     kubectl_ -n "$NAMESPACE" get events --sort-by=.lastTimestamp | tail -n 8
     kubectl_ -n "$NAMESPACE" get pods
     kubectl_ -n "$OPERATOR_NAMESPACE" logs --tail=10 -l app.kubernetes.io/name=clickpipe-operator
   } 2>&1 | sed 's/^/    /' >&2 || true
-  die "the pipe is not Running but ${1:-without a phase} after at most $PIPE_TIMEOUT s: $(kubectl_ -n "$NAMESPACE" get clickpipe pgbench -o 'jsonpath={.status.message}')"
+  die "the pipe is not $1 but $(phase), after at most $PIPE_TIMEOUT s: $(status_of message)"
 }
 
 change_rows() {
@@ -327,6 +372,7 @@ columns() { # TABLE postgres|clickhouse
     pgbench_branches) integers=(bid bbalance) ;;
     pgbench_tellers) integers=(tid bid tbalance) ;;
     pgbench_history) integers=(tid bid aid delta) ;;
+    pgbench_orders) integers=(oid aid amount) ;; # of the tour
   esac
   if [ "$2" = postgres ]; then
     for name in "${integers[@]}"; do printf "coalesce(%s::text, 'NULL') || '|' || " "$name"; done
@@ -378,14 +424,12 @@ compare_until_equal() {
     sleep 1
   done
   say "$result"
-  verdict "$result"
+  ! grep -q '✗' <<<"$result"
 }
 
 verdict() {
-  local rc=0
   say ''
-  if grep -q '✗' <<<"$1"; then
-    rc=1
+  if ((WORST)); then
     say "DIFFERENT: not all tables are equal in Postgres and ClickHouse (after $(elapsed "$SECONDS"))"
   else
     say "EQUAL: all ${#TABLES[@]} tables are the same in Postgres and ClickHouse (everything took $(elapsed "$SECONDS"))"
@@ -399,10 +443,12 @@ Look around:
   kubectl logs -n $OPERATOR_NAMESPACE -l app.kubernetes.io/name=clickpipe-operator
   psql -c "UPDATE pgbench_branches SET bbalance = 42 WHERE bid = 1"
   curl -s "\$CLICKHOUSE_URL" --data-binary "SELECT bid, bbalance FROM pgbench_branches FINAL ORDER BY bid"
+More of it (pause and resume, add a table, resync, a failure and its remedy):
+  dev/demo tour
 Take it down:
   dev/demo down
 END
-  return "$rc"
+  return "$WORST"
 }
 
 # ---- env and down
@@ -436,13 +482,26 @@ take_down() {
 }
 
 take_down_elsewhere() { # on a cluster that is not ours only what we put there
+  local others=''
   KUBECONFIG=$(recorded kubeconfig.given)
   export KUBECONFIG
   find_kubectl
   find_java
-  step "deleting the pipe" kubectl_ -n "$NAMESPACE" delete clickpipe pgbench --ignore-not-found --timeout=150s
+  refuse_strangers
+  if [ -n "$(kubectl_ get crd "$CRD" --ignore-not-found -o name)" ]; then
+    step "deleting the pipe" kubectl_ -n "$NAMESPACE" delete clickpipe pgbench --ignore-not-found --timeout=150s
+    others=$(kubectl_ get clickpipes --all-namespaces -o name)
+  fi
   step "deleting the namespace $NAMESPACE" kubectl_ delete namespace "$NAMESPACE" --ignore-not-found --timeout=120s
-  step "uninstalling the operator" helm_ uninstall "$RELEASE" --namespace "$OPERATOR_NAMESPACE"
+  if [ -n "$others" ]; then
+    say "  ✓ the operator stays, for the other ClickPipes of this cluster"
+    return 0
+  fi
+  if [ -n "$(kubectl_ -n "$OPERATOR_NAMESPACE" get secret -l "owner=helm,name=$RELEASE" -o name)" ]; then
+    step "uninstalling the operator" helm_ uninstall "$RELEASE" --namespace "$OPERATOR_NAMESPACE"
+  fi
+  step "deleting the namespace $OPERATOR_NAMESPACE" kubectl_ delete namespace "$OPERATOR_NAMESPACE" --ignore-not-found --timeout=120s
+  step "deleting the CRD" kubectl_ delete crd "$CRD" --ignore-not-found --timeout=60s
 }
 
 stop_servers() {

@@ -50,13 +50,16 @@ generate_kubernetes() { # DIR: deep copies, conversions, OpenAPI: what plain `go
 #   resource. Debian's 1.0.2 replaces it.
 # - Two periods in the kubelet are shortened, so that a deleted pod is gone in 3 s instead of up to 18 s.
 # - The kubelet's two log directories come from KUBELET_LOG_ROOT: two kubelets on one machine delete each other's logs.
+# - Validation compares a value's address with that of Go's zero value. Go 1.22 gives both to an empty string, so that the API
+#   server took every "" in a custom resource for null and refused it.
 write_overlay() { # DIR TREE: prints the overlay as `go build` wants it
   local build=$1/build tree=$2 file
-  patch_kubelet "$tree/pkg/kubelet" "$build/overlay"
+  patch_kubelet "$tree" "$build/overlay"
+  patch_validation "$tree" "$build/overlay"
   {
     replace_reflect2 "$tree/vendor/github.com/modern-go/reflect2" "$build/tools/usr/share/gocode/src/github.com/modern-go/reflect2"
     (cd "$build/overlay" && find . -name '*.go') | while read -r file; do
-      printf '%s %s\n' "$tree/pkg/kubelet/${file#./}" "$build/overlay/${file#./}"
+      printf '%s %s\n' "$tree/${file#./}" "$build/overlay/${file#./}"
     done
   } | jq -R 'split(" ") | {(.[0]): .[1]}' | jq -s '{Replace: add}'
 }
@@ -69,14 +72,19 @@ replace_reflect2() { # OLD NEW: a file that only the old one has is replaced by 
 }
 
 patch_kubelet() { # FROM TO
-  local logs='os.Getenv("KUBELET_LOG_ROOT") +'
-  patch_file "$1" "$2" status/status_manager.go 's/const syncPeriod = 10 \* time.Second/const syncPeriod = 1 * time.Second/'
-  patch_file "$1" "$2" kubelet.go 's/ContainerGCPeriod = time.Minute/ContainerGCPeriod = 2 * time.Second/' '/^\tContainerLogsDir = /d'
-  printf 'var ContainerLogsDir = %s "/containers"\n' "$logs" >>"$2/kubelet.go"
-  patch_file "$1" "$2" kuberuntime/legacy.go '/^\tlegacyContainerLogsDir = /d'
-  patch_file "$1" "$2" kuberuntime/kuberuntime_manager.go '/^\tpodLogsRootDirectory = /d'
+  local logs='os.Getenv("KUBELET_LOG_ROOT") +' kubelet=pkg/kubelet
+  patch_file "$1" "$2" $kubelet/status/status_manager.go 's/const syncPeriod = 10 \* time.Second/const syncPeriod = 1 * time.Second/'
+  patch_file "$1" "$2" $kubelet/kubelet.go 's/ContainerGCPeriod = time.Minute/ContainerGCPeriod = 2 * time.Second/' '/^\tContainerLogsDir = /d'
+  printf 'var ContainerLogsDir = %s "/containers"\n' "$logs" >>"$2/$kubelet/kubelet.go"
+  patch_file "$1" "$2" $kubelet/kuberuntime/legacy.go '/^\tlegacyContainerLogsDir = /d'
+  patch_file "$1" "$2" $kubelet/kuberuntime/kuberuntime_manager.go '/^\tpodLogsRootDirectory = /d'
   printf 'var podLogsRootDirectory = %s "/pods"\nvar legacyContainerLogsDir = %s "/containers"\n' "$logs" "$logs" \
-    >>"$2/kuberuntime/kuberuntime_manager.go"
+    >>"$2/$kubelet/kuberuntime/kuberuntime_manager.go"
+}
+
+patch_validation() { # FROM TO: null is nil, and nothing else
+  patch_file "$1" "$2" vendor/k8s.io/kube-openapi/pkg/validation/validate/type.go \
+    's/ || reflect.DeepEqual(reflect.Zero(reflect.TypeOf(data)), reflect.ValueOf(data))//'
 }
 
 patch_file() { # FROM TO FILE EXPRESSION...: every expression has to change something

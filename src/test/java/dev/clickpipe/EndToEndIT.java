@@ -3,91 +3,44 @@ package dev.clickpipe;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.clickpipe.testbed.ClickHouse;
-import dev.clickpipe.testbed.ClickHouseProcess;
-import dev.clickpipe.testbed.Cluster;
-import dev.clickpipe.testbed.Helm;
 import dev.clickpipe.testbed.Postgres;
 import dev.clickpipe.testbed.PostgresServer;
-import dev.clickpipe.testbed.TableComparison;
+import java.io.IOException;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.MethodOrderer;
 import org.junit.jupiter.api.Order;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestMethodOrder;
+import org.junit.jupiter.api.extension.ExtendWith;
 
 /**
  * The whole product on a real cluster: the image from the Dockerfile, installed with the Helm chart, pods in containers,
  * {@code kubectl} as users type it, a real Postgres and the real ClickHouse engine beside the cluster.
  */
+@ExtendWith(Installation.Extension.class)
+@Order(Installation.LAST)
 @TestMethodOrder(MethodOrderer.OrderAnnotation.class)
 class EndToEndIT {
-    private static final String NAMESPACE = "shop";
-    private static final String OPERATOR_NAMESPACE = "clickpipe-system";
-    private static final String RELEASE = "clickpipe-operator";
     private static final Duration LIMIT = Duration.ofMinutes(3);
 
-    private static Cluster cluster;
-    private static PostgresServer server;
-    private static ClickHouseProcess engine;
+    @AutoClose
+    private static Workspace workspace;
+
     private static Postgres postgres;
     private static ClickHouse clickhouse;
 
     @BeforeAll
-    static void install() {
-        cluster = Cluster.start();
-        String address = cluster.nodeAddress();
-        server = PostgresServer.create(
-                PostgresServer.DEFAULT_VERSION, Map.of("listen_addresses", "127.0.0.1," + address));
-        Postgres local = server.createDatabase("shop");
-        postgres = new Postgres(address, local.port(), local.user(), local.password(), "shop");
-        engine = ClickHouseProcess.create(address);
-        engine.client("default").query("CREATE DATABASE shop ENGINE = Atomic");
-        clickhouse = engine.client("shop");
-
-        String image = cluster.loadOperatorImage();
-        int colon = image.lastIndexOf(':');
-        // An API server as old as this one does not know the CRD's rules, and a current kubectl refuses to send them.
-        cluster.kubectl("apply", "--validate=false", "-f", "crds/");
-        Helm.run(
-                "upgrade",
-                "--install",
-                RELEASE,
-                "helm/clickpipe-operator",
-                "--namespace",
-                OPERATOR_NAMESPACE,
-                "--create-namespace",
-                "--kubeconfig",
-                cluster.kubeconfig().toString(),
-                "--set",
-                "crds.create=false",
-                "--set",
-                "image.repository=" + image.substring(0, colon),
-                "--set",
-                "image.tag=" + image.substring(colon + 1));
-        cluster.kubectl(
-                "-n", OPERATOR_NAMESPACE, "rollout", "status", "deployment/clickpipe-operator", "--timeout=120s");
-
-        cluster.kubectl("create", "namespace", NAMESPACE);
-        secret("postgres", postgres.user(), postgres.password());
-        secret("clickhouse", clickhouse.user(), clickhouse.password());
-    }
-
-    @AfterAll
-    static void takeDown() {
-        for (var part : java.util.Arrays.asList(cluster, engine, server)) {
-            if (part != null) {
-                try {
-                    part.close();
-                } catch (Exception e) {
-                    throw new IllegalStateException(e);
-                }
-            }
-        }
+    static void makeWorkspace(Installation installation) {
+        workspace = installation.workspace("shop", Map.of());
+        postgres = workspace.postgres();
+        clickhouse = workspace.clickhouse();
     }
 
     @Test
@@ -100,12 +53,18 @@ class EndToEndIT {
                         + " FROM generate_series(1, 20000) i",
                 "INSERT INTO events SELECT '2026-01-01', 'loaded ' || i FROM generate_series(1, 500) i");
 
-        apply("orders", "cdc", mapping("orders", "ReplacingMergeTree") + mapping("events", "MergeTree"));
-        waitForPhase("orders", "Running");
-        kubectl("wait", "--for=condition=Ready", "clickpipe/orders", "--timeout=60s");
-        assertThat(status("orders", "{.status.conditions[?(@.type==\"InitialLoadComplete\")].status}"))
+        apply("orders", "cdc", "Retain", mapping("orders", "ReplacingMergeTree") + mapping("events", "MergeTree"));
+        workspace.waitForPhase("orders", "Running");
+        workspace.kubectl("wait", "--for=condition=Ready", "clickpipe/orders", "--timeout=60s");
+        assertThat(workspace.status("orders", "{.status.conditions[?(@.type==\"InitialLoadComplete\")].status}"))
                 .isEqualTo("True");
-        assertThat(phasesInEvents("orders")).containsSubsequence("Setup", "Snapshot", "Running");
+        assertThat(workspace.events("orders")).containsSubsequence("Setup", "Snapshot", "Running");
+        workspace.capture("unseen", "orders", pipe -> pipe.phase().isEmpty());
+        workspace.capture("provisioning", "orders", pipe -> pipe.is("Provisioning", "Provisioning"));
+        workspace.capture("setup", "orders", pipe -> pipe.is("Setup", "Setup"));
+        workspace.capture("snapshot", "orders", pipe -> pipe.is("Snapshot", "Snapshot"));
+        workspace.capture("running-worker-starting", "orders", pipe -> pipe.is("Running", "WorkerStarting"));
+        workspace.capture("running", "orders", pipe -> pipe.is("Running", "Running"));
 
         postgres.transaction(
                 "UPDATE orders SET total = total + 1 WHERE id % 7 = 0",
@@ -113,20 +72,25 @@ class EndToEndIT {
                 "UPDATE orders SET id = id + 100000 WHERE id % 13 = 0",
                 "INSERT INTO orders VALUES (1000000, NULL, NULL, 'infinity'), (1000001, E'tab\\t\\\\N', 0, NULL)",
                 "INSERT INTO events SELECT now(), 'later ' || i FROM generate_series(1, 500) i");
-        await().atMost(LIMIT).untilAsserted(() -> comparison("events").assertEqual());
-        comparison("orders")
+        await().atMost(LIMIT).untilAsserted(() -> workspace.comparison("events").assertEqual());
+        workspace
+                .comparison("orders")
                 .key("id")
                 .expecting("placed", text -> text.equals("infinity") ? "9999-12-31 23:59:59.999999+00" : text)
                 .assertEqual();
-        await().atMost(LIMIT).untilAsserted(() -> assertThat(status("orders", "{.status.replication.lagBytes}"))
-                .isEqualTo("0"));
+        await().atMost(LIMIT)
+                .untilAsserted(() -> assertThat(workspace.status("orders", "{.status.replication.lagBytes}"))
+                        .isEqualTo("0"));
 
         applyingTheSameAgainChangesNothing();
+        assertThat(workersInLogs("-l", "app.kubernetes.io/instance=orders")).contains("setup", "snapshot", "cdc");
+        assertThat(workersInLogs("-n", Installation.OPERATOR_NAMESPACE, "deployment/clickpipe-operator"))
+                .isNotEmpty();
 
-        kubectl("delete", "clickpipe", "orders", "--timeout=120s");
+        workspace.kubectl("delete", "clickpipe", "orders", "--timeout=120s");
         assertNothingOnTheSource();
         // what the pipe owned follows it by the cluster's own garbage collection
-        await().atMost(LIMIT).untilAsserted(() -> assertThat(kubectl(
+        await().atMost(LIMIT).untilAsserted(() -> assertThat(workspace.kubectl(
                         "get",
                         "jobs,deployments,configmaps,pods",
                         "-o",
@@ -140,43 +104,128 @@ class EndToEndIT {
     }
 
     private void applyingTheSameAgainChangesNothing() {
-        String before = status("orders", "{.metadata.generation} {.spec}");
-        apply("orders", "cdc", mapping("orders", "ReplacingMergeTree") + mapping("events", "MergeTree"));
-        assertThat(status("orders", "{.metadata.generation} {.spec}")).isEqualTo(before);
-        assertThat(status("orders", "{.status.phase}")).isEqualTo("Running");
+        String before = workspace.status("orders", "{.metadata.generation} {.spec}");
+        apply("orders", "cdc", "Retain", mapping("orders", "ReplacingMergeTree") + mapping("events", "MergeTree"));
+        assertThat(workspace.status("orders", "{.metadata.generation} {.spec}")).isEqualTo(before);
+        assertThat(workspace.status("orders", "{.status.phase}")).isEqualTo("Running");
     }
 
     @Test
     @Order(2)
-    void setupSaysAllThatIsWrongAndHealsWhenItIsMended() {
-        postgres.execute("CREATE TABLE keyless (v int)", "CREATE TABLE paid (id int PRIMARY KEY)");
-        apply("broken", "cdc", mapping("keyless", "ReplacingMergeTree") + mapping("missing", "MergeTree"));
-        waitForPhase("broken", "Failed");
-        assertThat(status("broken", "{.status.message}")).contains("public.keyless", "public.missing");
-        assertThat(status("broken", "{.status.conditions[?(@.type==\"Stalled\")].status}"))
-                .isEqualTo("True");
-        assertNothingOnTheSource();
+    void changesAloneAreStreamedUntilTheSlotIsGone() {
+        postgres.execute("CREATE TABLE ticks (id int PRIMARY KEY)", "INSERT INTO ticks VALUES (1)");
+        apply("ticks", "cdc_only", "Delete", mapping("ticks", "ReplacingMergeTree"));
+        workspace.awaitStored("ticks", "ready", StoredPipe::ready);
+        assertThat(workspace.phasesStored("ticks")).containsExactly("", "Provisioning", "Setup", "Running");
+        postgres.execute("INSERT INTO ticks VALUES (2)");
+        awaitTicks("2");
 
-        apply("broken", "snapshot", mapping("paid", "ReplacingMergeTree"));
-        waitForPhase("broken", "Completed");
-        kubectl("wait", "--for=condition=Ready", "clickpipe/broken", "--timeout=60s");
+        workspace.kubectl(
+                "patch",
+                "clickpipe/ticks",
+                "--type=merge",
+                "-p",
+                "{\"spec\": {\"source\": {\"postgres\": {\"settings\": {\"pullBatchSize\": 5000}}}}}");
+        postgres.execute("INSERT INTO ticks VALUES (3)");
+        workspace.capture("running-spec-edited", "ticks", pipe -> pipe.phase().equals("Running") && !pipe.observed());
+        workspace.awaitStored(
+                "ticks",
+                "ready with its new settings",
+                pipe -> pipe.generation() == 2 && pipe.is("Running", "Running"));
+        awaitTicks("2\n3");
+
+        String slot = workspace.status("ticks", "{.status.replication.slot}");
+        await().atMost(LIMIT).ignoreExceptions().until(() -> dropped(slot));
+        workspace.capture("failed-while-streaming", "ticks", pipe -> pipe.is("Failed", "SlotMissing"));
+
+        workspace.kubectl("delete", "clickpipe", "ticks", "--timeout=120s");
         assertNothingOnTheSource();
-        kubectl("delete", "clickpipe", "broken", "--timeout=120s");
+        assertThat(clickhouse.query("SHOW TABLES"))
+                .as("Delete keeps neither table nor state")
+                .doesNotContain("ticks", "clickpipe");
+    }
+
+    private static void awaitTicks(String ids) {
+        await().atMost(LIMIT).untilAsserted(() -> assertThat(clickhouse.query("SELECT id FROM ticks FINAL ORDER BY id"))
+                .isEqualTo(ids));
+    }
+
+    /** Fails while the worker holds the slot; it comes back when its connection is cut. */
+    private static boolean dropped(String slot) {
+        postgres.execute(
+                "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '%s' AND active"
+                        .formatted(slot),
+                "SELECT pg_drop_replication_slot('%s')".formatted(slot));
+        return true;
     }
 
     @Test
     @Order(3)
+    void setupSaysAllThatIsWrongAndHealsWhenItIsMended() {
+        postgres.execute("CREATE TABLE keyless (v int)", "CREATE TABLE paid (id int PRIMARY KEY)");
+        apply("broken", "cdc", "Retain", mapping("keyless", "ReplacingMergeTree") + mapping("missing", "MergeTree"));
+        workspace.waitForPhase("broken", "Failed");
+        assertThat(workspace.status("broken", "{.status.message}")).contains("public.keyless", "public.missing");
+        assertThat(workspace.status("broken", "{.status.conditions[?(@.type==\"Stalled\")].status}"))
+                .isEqualTo("True");
+        assertNothingOnTheSource();
+        workspace.capture("failed-in-setup", "broken", pipe -> pipe.phase().equals("Failed"));
+
+        apply("broken", "snapshot", "Retain", mapping("paid", "ReplacingMergeTree"));
+        workspace.waitForPhase("broken", "Completed");
+        workspace.kubectl("wait", "--for=condition=Ready", "clickpipe/broken", "--timeout=60s");
+        assertNothingOnTheSource();
+        workspace.capture("completed", "broken", pipe -> pipe.is("Completed", "Completed"));
+        workspace.kubectl("delete", "clickpipe", "broken", "--timeout=120s");
+    }
+
+    @Test
+    @Order(4)
     void aSourceThatIsGoneForGoodDoesNotHoldThePipe() {
         postgres.execute("CREATE TABLE lost (id int PRIMARY KEY)");
-        apply("lost", "cdc", mapping("lost", "ReplacingMergeTree"));
-        waitForPhase("lost", "Running");
-        server.stop(PostgresServer.StopMode.IMMEDIATE);
-        kubectl("delete", "clickpipe", "lost", "--timeout=150s");
-        assertThat(kubectl("get", "events", "-o", "jsonpath={.items[?(@.type==\"Warning\")].message}"))
+        apply("lost", "cdc", "Retain", mapping("lost", "ReplacingMergeTree"));
+        applyWith("unreachable", "port: " + postgres.port(), "port: 1");
+        applyWith("secretless", "name: postgres", "name: postgres-of-tomorrow");
+        workspace.waitForPhase("lost", "Running");
+        workspace.capture("setup-source-down", "unreachable", pipe -> pipe.is("Setup", "CannotConnect"));
+        workspace.capture("provisioning-secret-missing", "secretless", pipe -> pipe.is("Provisioning", "FailedMount"));
+
+        workspace.awaitStored("lost", "ready", StoredPipe::ready);
+        workspace.server().stop(PostgresServer.StopMode.IMMEDIATE);
+        workspace.capture("running-source-down", "lost", pipe -> pipe.is("Running", "CannotConnect"));
+        workspace.kubectl("delete", "clickpipe", "lost", "unreachable", "secretless", "--timeout=150s");
+        workspace.capture("deleting", "lost", pipe -> pipe.is("Running", "Deleting"));
+        assertThat(workspace.kubectl("get", "events", "-o", "jsonpath={.items[?(@.type==\"Warning\")].message}"))
                 .contains("clickpipe_lost_");
         // what a pipe owned follows it by the cluster's own garbage collection
-        await().atMost(LIMIT).untilAsserted(() -> assertThat(kubectl("get", "pods", "-o", "name"))
+        await().atMost(LIMIT).untilAsserted(() -> assertThat(workspace.kubectl("get", "pods", "-o", "name"))
                 .isEmpty());
+    }
+
+    @Test
+    @Order(5)
+    void genericToolsReadEveryStoredVersionRight() {
+        workspace.assertGenericToolsReadEveryStoredVersionRight();
+    }
+
+    /** Whose lines are in this log, of which each is one JSON object. */
+    private static List<String> workersInLogs(String... whose) {
+        var arguments = new ArrayList<>(List.of("logs", "--tail=-1"));
+        arguments.addAll(List.of(whose));
+        var json = new ObjectMapper();
+        return workspace
+                .kubectl(arguments.toArray(String[]::new))
+                .lines()
+                .map(line -> {
+                    try {
+                        return json.readValue(line, Map.class).get("worker");
+                    } catch (IOException e) {
+                        throw new AssertionError("not a line of JSON: " + line, e);
+                    }
+                })
+                .map(String::valueOf)
+                .distinct()
+                .toList();
     }
 
     private static void assertNothingOnTheSource() {
@@ -184,18 +233,28 @@ class EndToEndIT {
         assertThat(postgres.rows("SELECT pubname FROM pg_publication")).isEmpty();
     }
 
-    private static TableComparison comparison(String table) {
-        return TableComparison.between(postgres, table, clickhouse, table);
-    }
-
     private static String mapping(String table, String engine) {
         return "  - {sourceSchemaName: public, sourceTable: %1$s, targetTable: %1$s, tableEngine: %2$s}\n"
                 .formatted(table, engine);
     }
 
-    private static void apply(String name, String mode, String mappings) {
-        cluster.kubectlWith(
-                """
+    private static void apply(String name, String mode, String deletionPolicy, String mappings) {
+        apply(manifest(name, mode, deletionPolicy, mappings));
+    }
+
+    /** A pipe that is like the others but for this. */
+    private static void applyWith(String name, String text, String instead) {
+        String manifest = manifest(name, "cdc", "Retain", mapping("lost", "ReplacingMergeTree"));
+        assertThat(manifest).contains(text);
+        apply(manifest.replace(text, instead));
+    }
+
+    private static void apply(String manifest) {
+        workspace.apply(manifest);
+    }
+
+    private static String manifest(String name, String mode, String deletionPolicy, String mappings) {
+        return """
                 apiVersion: clickpipe.dev/v1alpha1
                 kind: ClickPipe
                 metadata: {name: %s}
@@ -213,48 +272,16 @@ class EndToEndIT {
                       port: %d
                       database: shop
                       credentials: {secretRef: {name: clickhouse}}
+                  deletionPolicy: %s
                   tableMappings:
                 %s""".formatted(
-                        name, postgres.host(), postgres.port(), mode, clickhouse.host(), clickhouse.port(), mappings),
-                "-n",
-                NAMESPACE,
-                "apply",
-                "-f",
-                "-");
-    }
-
-    private static void waitForPhase(String name, String phase) {
-        kubectl("wait", "--for=jsonpath={.status.phase}=" + phase, "clickpipe/" + name, "--timeout=180s");
-    }
-
-    private static List<String> phasesInEvents(String name) {
-        return List.of(kubectl(
-                        "get",
-                        "events",
-                        "--sort-by=.metadata.creationTimestamp",
-                        "--field-selector",
-                        "involvedObject.name=" + name,
-                        "-o",
-                        "jsonpath={.items[*].reason}")
-                .split(" "));
-    }
-
-    private static String status(String name, String jsonPath) {
-        return kubectl("get", "clickpipe", name, "-o", "jsonpath=" + jsonPath);
-    }
-
-    private static String kubectl(String... arguments) {
-        var all = new java.util.ArrayList<>(List.of("-n", NAMESPACE));
-        all.addAll(List.of(arguments));
-        return cluster.kubectl(all.toArray(String[]::new));
-    }
-
-    private static void secret(String name, String user, String password) {
-        cluster.kubectlWith("""
-                apiVersion: v1
-                kind: Secret
-                metadata: {name: %s}
-                stringData: {username: %s, password: %s}
-                """.formatted(name, user, password), "-n", NAMESPACE, "apply", "-f", "-");
+                        name,
+                        postgres.host(),
+                        postgres.port(),
+                        mode,
+                        clickhouse.host(),
+                        clickhouse.port(),
+                        deletionPolicy,
+                        mappings);
     }
 }

@@ -3,13 +3,17 @@ package dev.clickpipe.clickhouse;
 import static dev.clickpipe.clickhouse.ClickHouseClient.identifier;
 import static dev.clickpipe.clickhouse.ClickHouseClient.literal;
 
+import dev.clickpipe.clickhouse.TableText.Clause;
 import dev.clickpipe.codec.SystemColumns;
 import dev.clickpipe.pipe.Pipe;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /**
@@ -22,6 +26,7 @@ import java.util.stream.Collectors;
  * @param comment by which a table that a pipe created is known, see {@link #comment}
  * @param columns by name
  * @param empty whether it has no row; false for what can't be read as a table
+ * @param text its definition, taken apart; null for what is no MergeTree table
  */
 public record TargetTable(
         String name,
@@ -31,7 +36,16 @@ public record TargetTable(
         List<String> partitionColumns,
         String comment,
         Map<String, Column> columns,
-        boolean empty) {
+        boolean empty,
+        TableText text) {
+
+    /** What a server puts before an engine's name by itself. */
+    private static final Pattern ENGINE_PREFIX = Pattern.compile("^(Replicated|Shared)");
+
+    private static final Pattern INTEGER = Pattern.compile("(U?)Int(\\d+)");
+
+    /** What ClickHouse computes, and nobody can write. */
+    private static final Pattern COMPUTED = Pattern.compile("^ (MATERIALIZED|ALIAS|EPHEMERAL)\\b");
 
     /** After the pipe's uid in the comment of a table that is built beside a live one. */
     private static final String REPLACEMENT = " resync";
@@ -69,24 +83,155 @@ public record TargetTable(
     /**
      * The statement that creates a target.
      *
+     * @param partitionBy null: none
      * @param engine {@link #engine}, as the database wants it: {@link ClickHouseClient#engine}
      */
-    public static String createStatement(TableDefinition definition, String engine, String comment) {
+    public static String createStatement(
+            TableDefinition definition, String partitionBy, String engine, String comment) {
         var columns = new ArrayList<String>();
-        definition.columns().forEach(column -> columns.add(identifier(column.name()) + " " + column.clickHouseType()));
-        systemColumns(definition.engine().appendOnly())
-                .forEach((name, type) -> columns.add(identifier(name) + " " + type));
-        var key = definition.sortingKey().stream()
-                .map(ClickHouseClient::identifier)
-                .collect(Collectors.joining(", ", "(", ")"));
+        columnsOf(definition).forEach((name, type) -> columns.add(identifier(name) + " " + type));
+        var clauses = new EnumMap<Clause, String>(Clause.class);
+        clauses.put(Clause.ORDER_BY, orderBy(definition));
+        if (partitionBy != null) {
+            clauses.put(Clause.PARTITION_BY, partitionBy);
+        }
+        return createStatement(definition, columns, engine, clauses, comment);
+    }
+
+    /**
+     * The statement that creates a target to take this table's place: what the user added to this one (columns, codecs,
+     * defaults, comments, TTL, indexes, projections, constraints, settings, a partition key where the pipe had none) is in
+     * the new one as well; the pipe's own columns are as the source has them now.
+     *
+     * @param recorded what this table was made by; null where nothing is recorded, and then all columns that are not wanted
+     *     are the user's
+     * @param definition of the new one
+     * @param partitionBy null: none, or the user's
+     * @param engine {@link #engine}
+     */
+    public String replacementStatement(
+            TableDefinition recorded, TableDefinition definition, String partitionBy, String engine, String comment) {
+        var wanted = columnsOf(definition);
+        var former = recorded == null ? wanted : columnsOf(recorded);
+        var parts = new ArrayList<String>();
+        var names = new ArrayList<String>();
+        for (var column : text.columns()) {
+            boolean ours = wanted.containsKey(column.name());
+            if (ours || !former.containsKey(column.name())) {
+                names.add(column.name());
+                parts.add(identifier(column.name()) + " "
+                        + (ours
+                                ? kept(column, wanted.get(column.name()), former.get(column.name()))
+                                : column.type() + column.rest()));
+            }
+        }
+        String previous = null;
+        for (var name : wanted.keySet()) {
+            if (!names.contains(name)) {
+                int at = previous == null ? 0 : names.indexOf(previous) + 1;
+                names.add(at, name);
+                parts.add(at, identifier(name) + " " + wanted.get(name));
+            }
+            previous = name;
+        }
+        parts.addAll(text.others());
+        var clauses = new EnumMap<Clause, String>(Clause.class);
+        clauses.putAll(text.clauses());
+        boolean sameKey = recorded == null
+                ? Set.of(sortingKey.replace("`", "").split(", ")).equals(Set.copyOf(definition.sortingKey()))
+                : recorded.sortingKey().equals(definition.sortingKey()) && recorded.engine() == definition.engine();
+        if (!sameKey) {
+            clauses.remove(Clause.PRIMARY_KEY);
+            clauses.remove(Clause.SAMPLE_BY);
+            clauses.put(Clause.ORDER_BY, orderBy(definition));
+        }
+        if (partitionBy != null) {
+            clauses.put(Clause.PARTITION_BY, partitionBy);
+        } else if (recorded != null
+                && recorded.request() != null
+                && recorded.request().layout().partitionBy() != null) {
+            clauses.remove(Clause.PARTITION_BY);
+        }
+        var prefix = ENGINE_PREFIX.matcher(this.engine);
+        return createStatement(definition, parts, (prefix.find() ? prefix.group() : "") + engine, clauses, comment);
+    }
+
+    /** @param type may have a default behind it */
+    private static String kept(TableText.Column column, String type, String former) {
+        int space = type.indexOf(" DEFAULT ");
+        var plain = space < 0 ? type : type.substring(0, space);
+        boolean chosen = former == null || !former.equals(column.type()) && !former.startsWith(column.type() + " ");
+        if (COMPUTED.matcher(column.rest()).find()) {
+            return type;
+        }
+        return (chosen && holds(column.type(), plain) ? column.type() : plain) + column.rest();
+    }
+
+    private static String createStatement(
+            TableDefinition definition,
+            List<String> columns,
+            String engine,
+            Map<Clause, String> clauses,
+            String comment) {
         boolean nullableKey = definition.columns().stream()
                 .anyMatch(column -> definition.sortingKey().contains(column.name())
                         && column.clickHouseType().contains("Nullable("));
+        if (nullableKey) {
+            clauses.merge(
+                    Clause.SETTINGS,
+                    "allow_nullable_key = 1",
+                    (there, ours) -> there.contains("allow_nullable_key") ? there : there + ", " + ours);
+        }
         return "CREATE TABLE " + identifier(definition.target()) + " (\n    " + String.join(",\n    ", columns)
                 + "\n) ENGINE = " + engine
-                + "\nORDER BY " + (definition.sortingKey().isEmpty() ? "tuple()" : key)
-                + (nullableKey ? "\nSETTINGS allow_nullable_key = 1" : "")
+                + clauses.entrySet().stream()
+                        .map(clause -> "\n" + clause.getKey().keyword() + " " + clause.getValue())
+                        .collect(Collectors.joining())
                 + "\nCOMMENT " + literal(comment);
+    }
+
+    private static String orderBy(TableDefinition definition) {
+        return definition.sortingKey().isEmpty()
+                ? "tuple()"
+                : definition.sortingKey().stream()
+                        .map(ClickHouseClient::identifier)
+                        .collect(Collectors.joining(", ", "(", ")"));
+    }
+
+    /** What such a target has of the pipe, by name, with type and default. */
+    private static Map<String, String> columnsOf(TableDefinition definition) {
+        var columns = new LinkedHashMap<String, String>();
+        definition.columns().forEach(column -> columns.put(column.name(), column.clickHouseType()));
+        columns.putAll(systemColumns(definition.engine().appendOnly()));
+        return columns;
+    }
+
+    /** Whether a column of the actual type takes every value of the wanted one unchanged. */
+    public static boolean holds(String actual, String wanted) {
+        if (actual.equals(wanted)) {
+            return true;
+        }
+        var plainActual = unwrap(actual);
+        var plainWanted = unwrap(wanted);
+        if (wanted.contains("Nullable(") && !actual.contains("Nullable(")) {
+            return false;
+        }
+        var from = INTEGER.matcher(plainWanted);
+        var to = INTEGER.matcher(plainActual);
+        return plainActual.equals(plainWanted)
+                || from.matches()
+                        && to.matches()
+                        && from.group(1).equals(to.group(1))
+                        && Integer.parseInt(to.group(2)) >= Integer.parseInt(from.group(2));
+    }
+
+    private static String unwrap(String type) {
+        for (var wrapper : List.of("LowCardinality(", "Nullable(")) {
+            if (type.startsWith(wrapper)) {
+                type = type.substring(wrapper.length(), type.length() - 1);
+            }
+        }
+        return type;
     }
 
     /** By what a table created by this pipe is known, and a replacement as one, whatever becomes of the recorded state. */
@@ -108,9 +253,38 @@ public record TargetTable(
         return comment.startsWith(ownership(pipe) + " ");
     }
 
-    /** Whether this pipe created it to take another table's place, which it has not yet. */
-    public boolean replacementOf(Pipe pipe) {
-        return comment.startsWith(ownership(pipe) + REPLACEMENT + " ");
+    /**
+     * What is in the pipe's database, in short.
+     *
+     * @param empty whether it is a table that is known to have no row
+     */
+    public record Listed(String uuid, String comment, boolean empty) {
+        /** Whether this pipe created it. */
+        public boolean createdBy(Pipe pipe) {
+            return comment.startsWith(ownership(pipe) + " ");
+        }
+
+        /** Whether this pipe created it to take another table's place, which it has not yet. */
+        public boolean replacementOf(Pipe pipe) {
+            return comment.startsWith(ownership(pipe) + REPLACEMENT + " ");
+        }
+    }
+
+    /** All tables and views of the pipe's database, by name. */
+    public static Map<String, Listed> list(ClickHouseClient clickHouse) {
+        var tables = new LinkedHashMap<String, Listed>();
+        clickHouse
+                .query(
+                        "SELECT name, toString(uuid) AS uuid, comment, ifNull(total_rows = 0, false) AS empty FROM system.tables WHERE database = {database:String} ORDER BY name",
+                        Map.of("database", clickHouse.database()))
+                .forEach(row -> tables.put(
+                        (String) row.get("name"),
+                        new Listed(
+                                (String) row.get("uuid"),
+                                (String) row.get("comment"),
+                                "true".equals(String.valueOf(row.get("empty")))
+                                        || "1".equals(String.valueOf(row.get("empty"))))));
+        return tables;
     }
 
     /** By which ClickHouse knows a table whatever it is called; empty when there is none of that name. */
@@ -149,7 +323,8 @@ public record TargetTable(
         var where = " WHERE database = {database:String} AND ";
         var parameters = Map.<String, Object>of("database", clickHouse.database(), "table", name);
         var tables = clickHouse.query(
-                "SELECT engine, engine_full, sorting_key, comment FROM system.tables" + where + "name = {table:String}",
+                "SELECT engine, engine_full, create_table_query, sorting_key, comment FROM system.tables" + where
+                        + "name = {table:String}",
                 parameters);
         if (tables.isEmpty()) {
             return Optional.empty();
@@ -171,6 +346,7 @@ public record TargetTable(
                     }
                 });
         var engine = (String) table.get("engine");
+        boolean mergeTree = engine.endsWith("MergeTree");
         return Optional.of(new TargetTable(
                 name,
                 engine,
@@ -179,9 +355,12 @@ public record TargetTable(
                 partitionColumns,
                 (String) table.get("comment"),
                 columns,
-                engine.endsWith("MergeTree")
+                mergeTree
                         && clickHouse
                                 .query("SELECT 1 FROM " + identifier(name) + " LIMIT 1", Map.of())
-                                .isEmpty()));
+                                .isEmpty(),
+                mergeTree
+                        ? TableText.parse((String) table.get("create_table_query"), (String) table.get("engine_full"))
+                        : null));
     }
 }

@@ -23,11 +23,19 @@ record Events(KubernetesClient client) {
         Warning
     }
 
+    /** Something that may happen again: then the event that is there is counted up. */
     void emit(ClickPipe pipe, Type type, Cause cause, Instant now) {
+        write(pipe, event(pipe, type, cause, type + cause.reason() + cause.message(), Status.time(now)), true);
+    }
+
+    /** Something that happens once: told again, after a restart, it stays one event. @param what stands for it */
+    void emitOnce(ClickPipe pipe, Type type, Cause cause, String what, Instant now) {
+        write(pipe, event(pipe, type, cause, what, Status.time(now)), false);
+    }
+
+    private void write(ClickPipe pipe, Event event, boolean again) {
         var namespace = pipe.getMetadata().getNamespace();
-        var time = Status.time(now);
         try {
-            var event = event(pipe, type, cause, time);
             var events = client.v1()
                     .events()
                     .inNamespace(namespace)
@@ -35,23 +43,23 @@ record Events(KubernetesClient client) {
             var before = events.get();
             if (before == null) {
                 client.v1().events().inNamespace(namespace).resource(event).create();
-            } else {
+            } else if (again) {
                 events.edit(e -> new EventBuilder(e)
                         .withCount((before.getCount() == null ? 1 : before.getCount()) + 1)
-                        .withLastTimestamp(time)
+                        .withLastTimestamp(event.getLastTimestamp())
                         .build());
             }
         } catch (KubernetesClientException e) {
             LOG.warn(
                     "cannot write event {} of {}/{}: {}",
-                    cause.reason(),
+                    event.getReason(),
                     namespace,
                     pipe.getMetadata().getName(),
                     Cause.of(e).message());
         }
     }
 
-    static Event event(ClickPipe pipe, Type type, Cause cause, String time) {
+    private static Event event(ClickPipe pipe, Type type, Cause cause, String what, String time) {
         var metadata = pipe.getMetadata();
         var message = cause.message().length() <= MESSAGE_LIMIT
                 ? cause.message()
@@ -59,8 +67,7 @@ record Events(KubernetesClient client) {
         return new EventBuilder()
                 .withNewMetadata()
                 .withNamespace(metadata.getNamespace())
-                .withName(metadata.getName() + "."
-                        + Manifest.digest(metadata.getUid() + type + cause.reason() + cause.message()))
+                .withName(metadata.getName() + "." + Manifest.digest(metadata.getUid() + what))
                 .endMetadata()
                 .withNewInvolvedObject()
                 .withApiVersion(pipe.getApiVersion())

@@ -1,20 +1,29 @@
 package dev.clickpipe.operator;
 
 import dev.clickpipe.api.ClickPipe;
+import dev.clickpipe.api.ClickPipeSpec;
 import dev.clickpipe.api.ClickPipeStatus;
 import dev.clickpipe.api.Phase;
 import dev.clickpipe.api.ReplicationMode;
+import dev.clickpipe.operator.Attempts.Attempt;
+import dev.clickpipe.operator.Attempts.Done;
+import dev.clickpipe.operator.Attempts.Failed;
+import dev.clickpipe.operator.Attempts.UnderWay;
+import dev.clickpipe.operator.Attempts.Wanted;
 import dev.clickpipe.operator.Observed.Outcome;
 import dev.clickpipe.operator.Observed.Pod;
 import dev.clickpipe.operator.Observed.Run;
 import dev.clickpipe.operator.Plan.JobRef;
 import dev.clickpipe.operator.Plan.Load;
+import dev.clickpipe.operator.Plan.Reached;
 import dev.clickpipe.operator.Plan.Release;
 import dev.clickpipe.operator.Plan.Standing;
 import dev.clickpipe.operator.Plan.Stream;
 import dev.clickpipe.pipe.WorkerStatus;
+import dev.clickpipe.pipe.WorkerStatus.State;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 
@@ -23,28 +32,31 @@ import java.util.Set;
  * observed and the time, and from nothing else. So it may be asked again at any moment, by an operator that was just
  * started as well, and an answer that was carried out by half is completed by the next.
  *
- * <p>What it takes from the status, and finds out again when the status is lost: the phase, what Setup accepted, and
- * whether the load is complete.
+ * <p>A pipe goes through {@code setup}, {@code snapshot}, {@code resync} and {@code stream}, and passes over those of which
+ * nothing is left to do; every edit that concerns Setup begins them anew, while the stream runs on. {@code pause} and {@code
+ * teardown} stop all of it at any point. What it takes from the status is {@link Reached}, the phase and which tables there
+ * were: when that is lost, Setup runs again, changes nothing, and tells.
  */
 record Lifecycle(Worker worker, Duration teardownTimeout) {
 
-    /** How long a pod may overstay its deletion before nobody waits for it any more: its node is lost. */
-    private static final Duration OVERSTAY = Duration.ofSeconds(30);
-    /** A Job's end may be heard of before its pod's, whose last words say more. */
-    private static final Duration LAST_WORDS = Duration.ofSeconds(2);
-
     private static final Duration SOON = Duration.ofSeconds(2);
     private static final Duration IDLE = Duration.ofMinutes(5);
-    private static final Duration LONGEST_PAUSE = Duration.ofMinutes(5);
-    private static final Duration PAUSE = Duration.ofSeconds(5);
-    private static final Duration PAUSE_AFTER_FATAL = Duration.ofSeconds(15);
+
+    /** How often the slot of a paused pipe is looked at. */
+    static final Duration INSPECTION = Duration.ofMinutes(5);
+    /** A stream that needs a person is given so long to find out that Setup was the remedy, before a load counts as failed. */
+    private static final Duration STREAM_RECOVERY = Duration.ofMinutes(1);
+    /** Times in the status are whole seconds. */
+    private static final Duration ROUNDING = Duration.ofSeconds(1);
 
     /** What became of a Setup that was never accepted is at most a torso; its teardown is not worth a long wait. */
     private static final int SHORTER_WITHOUT_SETUP = 6;
 
     Plan plan(ClickPipe pipe, Observed observed, Instant now) {
         var round = new Round(pipe, observed, now);
-        return pipe.isMarkedForDeletion() ? round.teardown() : round.live();
+        return pipe.isMarkedForDeletion()
+                ? round.teardown()
+                : pipe.getSpec().state() == ClickPipeSpec.State.Paused ? round.pause() : round.setup();
     }
 
     /** One decision and what it rests on. */
@@ -53,203 +65,228 @@ record Lifecycle(Worker worker, Duration teardownTimeout) {
         private final Observed observed;
         private final Instant now;
         private final ReplicationMode mode;
-        private final int tables;
+        private final Attempts attempts;
+        private final TableChanges tables;
         /** The last status; null when there is none. */
         private final ClickPipeStatus status;
         /** The last phase; null when there is none. */
         private final Phase phase;
 
-        private final String setupKey;
-        private final boolean accepted;
-        private final boolean loaded;
+        /** How far it had got when the status was written, and, in the course of the round, how far it is. */
+        private Reached reached;
+
+        private final Reached before;
 
         Round(ClickPipe pipe, Observed observed, Instant now) {
             this.pipe = pipe;
             this.observed = observed;
             this.now = now;
             mode = pipe.getSpec().settings().replicationMode();
-            tables = pipe.getSpec().tableMappings().size();
+            attempts = new Attempts(pipe, observed, worker, now);
+            tables = TableChanges.of(pipe);
             status = pipe.getStatus();
             phase = status == null ? null : status.phase();
-            setupKey = Manifest.setupKey(pipe);
-            accepted = status != null && setupKey.equals(status.observedSetup());
-            loaded = accepted && Conditions.isTrue(status, Conditions.INITIAL_LOAD_COMPLETE);
+            before = new Reached(
+                    SetupMark.read(status == null ? null : status.observedSetup())
+                            .orElse(null),
+                    status == null ? null : status.observedResync(),
+                    mode.loads() ? Conditions.load(status) : Load.NONE_WANTED);
+            reached = before;
         }
 
-        Plan live() {
-            if (!accepted) {
-                var setup = run(Role.SETUP);
-                if (setup.isPresent()) {
-                    return setup.get();
-                }
+        // ---- Provisioning, Setup, Modifying ----
+
+        Plan setup() {
+            if (accepted()) {
+                return snapshot();
             }
-            if (mode.loads() && !loaded) {
-                var snapshot = run(Role.SNAPSHOT);
-                if (snapshot.isPresent()) {
-                    return snapshot.get();
-                }
+            reached = new Reached(due(), reached.resync(), reached.load());
+            var attempt = attempts.of(Role.SETUP, reached.setup().since());
+            if (attempt instanceof Done done) {
+                reached = new Reached(acceptedAt(done), reached.resync(), leftToLoad(done));
+                return snapshot();
             }
-            return mode.streams() ? stream() : completed();
+            return unfinished(attempt, setupPhase(attempt));
         }
 
-        // ---- Setup and Snapshot: a Job that has to succeed once ----
+        /** Whether Setup accepted the spec as it is now, and was not started since. */
+        private boolean accepted() {
+            var mark = reached.setup();
+            return mark != null
+                    && mark.accepted()
+                    && mark.key().equals(Manifest.setupKey(pipe))
+                    && observed.setupGeneration() <= mark.since();
+        }
 
-        /** The plan while this Job has not succeeded; empty when it has. */
-        private Optional<Plan> run(Role role) {
-            var key = Manifest.of(pipe, role).key();
-            var latest = observed.latest(role, key);
-            if (latest.isEmpty()) {
-                return Optional.of(start(new JobRef(role, key, 1)));
+        private SetupMark due() {
+            var mark = reached.setup();
+            var key = Manifest.setupKey(pipe);
+            var since = mark == null
+                    ? observed.setupGeneration()
+                    : mark.accepted() || !mark.key().equals(key) ? Worker.generation(pipe) : mark.since();
+            return new SetupMark(key, since, false, mark == null ? null : mark.stream());
+        }
+
+        private SetupMark acceptedAt(Done done) {
+            var since = Math.max(reached.setup().since(), done.run().generation());
+            return new SetupMark(reached.setup().key(), since, true, Manifest.streamKey(pipe));
+        }
+
+        private Load leftToLoad(Done setup) {
+            if (!mode.loads()) {
+                return Load.NONE_WANTED;
             }
-            var run = latest.get();
-            var next = new JobRef(role, key, run.ref().attempt() + 1);
-            var changed = !run.template().equals(worker.template(pipe, role));
-            return switch (run.outcome()) {
-                case SUCCEEDED -> Optional.empty();
-                case ACTIVE -> Optional.of(changed || outdated(run) ? start(next) : active(run));
-                case FAILED -> Optional.of(failed(run, next, changed));
+            if (setup.load() == null) {
+                return Load.INCOMPLETE; // a load finds out that there is nothing to do
+            }
+            var left = setup.load().tablesTotal() - setup.load().tablesDone();
+            var onlyReplacements = left <= setup.load().replacements() && !tables.unloaded();
+            return left > 0
+                    ? onlyReplacements ? Load.REBUILDING : Load.INCOMPLETE
+                    : setup.load().replacements() > 0 ? Load.SWAPPING : Load.COMPLETE;
+        }
+
+        private Phase setupPhase(Attempt attempt) {
+            if (reached.setup().acceptedOnce()) {
+                return !tables.removed().isEmpty()
+                        ? Phase.Modifying
+                        : mode.loads() && (tables.unloaded() || newResync()) ? Phase.Snapshot : Phase.Setup;
+            }
+            var started = attempt instanceof UnderWay run && run.started() || attempt instanceof Failed;
+            return started || phase == Phase.Setup || phase == Phase.Failed ? Phase.Setup : Phase.Provisioning;
+        }
+
+        private boolean newResync() {
+            var wanted = pipe.getSpec().resync();
+            return wanted != null && !wanted.equals(reached.resync());
+        }
+
+        // ---- Snapshot ----
+
+        Plan snapshot() {
+            if (!reached.load().due()) {
+                return resync();
+            }
+            var attempt = attempts.of(Role.SNAPSHOT, reached.setup().since());
+            if (attempt instanceof Done done) {
+                var swaps = done.load() == null
+                        ? reached.load() == Load.REBUILDING || !mode.streams()
+                        : done.load().replacements() > 0;
+                reached = reached(swaps ? Load.SWAPPING : Load.COMPLETE);
+                return resync();
+            }
+            return besideTheStream(unfinished(attempt, Phase.Snapshot), attempt);
+        }
+
+        /** A load may wait for the stream for ever: what keeps the stream from its work concerns the load, too. */
+        private Plan besideTheStream(Plan load, Attempt attempt) {
+            var pod = observed.streamPod();
+            var said = pod.flatMap(p -> p.heard(now));
+            var trouble = said.map(Attempts::problem).or(() -> pod.map(Pod::stuck));
+            if (trouble.isEmpty() || load.standing() == Standing.STALLED) {
+                return load;
+            }
+            var forLong = attempt instanceof UnderWay run
+                    && run.since() != null
+                    && now.isAfter(run.since().plus(STREAM_RECOVERY));
+            if (said.isPresent() && said.get().state() == State.Failed && (forLong || phase == Phase.Failed)) {
+                return load.as(Phase.Failed, Standing.STALLED, trouble.get());
+            }
+            return load.standing() == Standing.HINDERED
+                    ? load
+                    : load.as(load.phase(), Standing.HINDERED, trouble.get());
+        }
+
+        // ---- Resync ----
+
+        Plan resync() {
+            if (reached.load() != Load.SWAPPING) {
+                return settled();
+            }
+            if (mode.streams()) {
+                return swappedByTheStream() ? settled() : swapping(stream());
+            }
+            var attempt = attempts.of(Role.RESYNC, reached.setup().since());
+            if (attempt instanceof Done) {
+                reached = reached(Load.COMPLETE);
+                return settled();
+            }
+            return unfinished(attempt, Phase.Resync);
+        }
+
+        /** The stream has said so since the load ended; what it said before is no news. */
+        private boolean swappedByTheStream() {
+            if (phase != Phase.Resync) {
+                return false;
+            }
+            var since = Instant.parse(status.phaseSince()).plus(ROUNDING);
+            var swapped = observed.streamPod()
+                    .filter(pod ->
+                            pod.report().at() != null && pod.report().at().isAfter(since))
+                    .flatMap(pod -> pod.heard(now))
+                    .filter(said -> said.state() == State.Working && !replaces(said))
+                    .isPresent();
+            if (swapped) {
+                reached = reached(Load.COMPLETE);
+            }
+            return swapped;
+        }
+
+        private Plan swapping(Plan stream) {
+            return switch (stream.standing()) {
+                case READY, PROGRESSING ->
+                    stream.as(Phase.Resync, Standing.PROGRESSING, progress(Phase.Resync))
+                            .lookingAgain(SOON);
+                case HINDERED -> stream.as(Phase.Resync, Standing.HINDERED, stream.cause());
+                case STALLED -> stream;
             };
         }
 
-        private Plan start(JobRef ref) {
-            var at = steadyPhase(ref, false);
-            var steady = job(at, Standing.PROGRESSING, progress(at), ref, SOON);
-            return livePodBeside(ref)
-                    .map(pod -> steady.waiting("Waiting for pod " + pod.name() + " of an earlier run to stop."))
-                    .or(() -> failedBefore(ref).map(cause -> stillFailed(cause, ref, IDLE)))
-                    .orElse(steady);
-        }
-
-        private Plan active(Run run) {
-            var ref = run.ref();
-            var before = failedBefore(ref);
-            if (before.isPresent()) {
-                return stillFailed(before.get(), ref, IDLE);
-            }
-            var pod = observed.podOf(run);
-            var at = steadyPhase(ref, pod.map(Pod::started).orElse(false));
-            return hindrance(run)
-                    .map(obstacle -> job(at, Standing.HINDERED, obstacle, ref, IDLE))
-                    .orElseGet(() -> job(at, Standing.PROGRESSING, progress(at), ref, IDLE));
-        }
-
-        /** What keeps a Job that has not ended from getting on. */
-        private Optional<Cause> hindrance(Run run) {
-            return observed.podOf(run)
-                    .map(pod -> pod.stuck() != null
-                            ? pod.stuck()
-                            : problem(pod.report().status()))
-                    .or(() -> Optional.ofNullable(run.warning()));
-        }
-
-        private Plan failed(Run run, JobRef next, boolean changed) {
-            var end = observed.podOf(run).map(Pod::end);
-            if (end.isEmpty() && now.isBefore(run.finishedAt().plus(LAST_WORDS))) {
-                return active(run);
-            }
-            var fatal = end.map(Observed.End::fatal).orElse(false);
-            var cause = end.map(Observed.End::cause)
-                    .orElse(new Cause(
-                            "PodLost", "the pod of job " + run.name() + " is gone without a word; it is run again"));
-            var due = run.finishedAt()
-                    .plus(pause(fatal ? PAUSE_AFTER_FATAL : PAUSE, run.ref().attempt()));
-            var again = changed || !now.isBefore(due);
-            var ref = again ? next : run.ref();
-            var lookAgain = again ? IDLE : Duration.between(now, due);
-            if (fatal) {
-                return stillFailed(cause, ref, lookAgain);
-            }
-            return failedBefore(ref)
-                    .map(before -> stillFailed(before, ref, lookAgain))
-                    .orElseGet(() -> job(steadyPhase(ref, true), Standing.HINDERED, cause, ref, lookAgain));
-        }
-
-        /** The pod can't start with the image that the run was made with, and the operator now has another. */
-        private boolean outdated(Run run) {
-            return !run.image().equals(worker.settings().image())
-                    && !observed.podOf(run).map(Pod::started).orElse(false);
-        }
-
-        /**
-         * A pod that another run left and that still works: two at once would get into each other's way. One that overstays
-         * its deletion is not waited for.
-         */
-        private Optional<Pod> livePodBeside(JobRef ref) {
-            var name = Worker.name(ref, pipe);
-            return observed.pods().stream()
-                    .filter(Pod::live)
-                    .filter(pod -> pod.role() == Role.CDC
-                            ? ref.role() == Role.SNAPSHOT
-                                    && !pod.config()
-                                            .equals(Manifest.of(pipe, Role.CDC).key())
-                            : !name.equals(pod.job()))
-                    .filter(this::waitedFor)
-                    .findFirst();
-        }
-
-        private boolean waitedFor(Pod pod) {
-            return pod.goneBy() == null || now.isBefore(pod.goneBy().plus(OVERSTAY));
-        }
-
-        /** Why the pipe is Failed, where a new attempt at the same thing has yet to show that it is so no longer. */
-        private Optional<Cause> failedBefore(JobRef ref) {
-            return phase == Phase.Failed && ref.attempt() > 1 ? Conditions.readyCause(status) : Optional.empty();
-        }
-
-        private Phase steadyPhase(JobRef ref, boolean started) {
-            if (ref.role() == Role.SNAPSHOT) {
-                return Phase.Snapshot;
-            }
-            return started || phase != null && phase != Phase.Provisioning ? Phase.Setup : Phase.Provisioning;
-        }
-
-        private Plan stillFailed(Cause cause, JobRef ref, Duration lookAgain) {
-            return job(Phase.Failed, Standing.STALLED, cause, ref, lookAgain);
-        }
-
-        private Plan job(Phase at, Standing standing, Cause cause, JobRef ref, Duration lookAgain) {
-            var setupDone = ref.role() == Role.SNAPSHOT;
-            return new Plan(
-                    at,
-                    standing,
-                    cause,
-                    setupDone ? setupKey : status == null ? null : status.observedSetup(),
-                    load(!setupDone && Conditions.isTrue(status, Conditions.INITIAL_LOAD_COMPLETE)),
-                    Set.of(ref),
-                    // A stream that runs already is never stopped for what comes beside it. It learns of new tables
-                    // before they are loaded, so that no change of theirs is passed over.
-                    !mode.streams() && setupDone
-                            ? Stream.STOP
-                            : setupDone && observed.deployment().isPresent() ? Stream.APPLY : Stream.KEEP,
-                    lookAgain,
-                    Optional.empty());
-        }
-
-        private Load load(boolean complete) {
-            return !mode.loads() ? Load.NONE_WANTED : complete ? Load.COMPLETE : Load.INCOMPLETE;
-        }
-
-        private Cause progress(Phase at) {
-            return new Cause(
-                    at.name(),
-                    switch (at) {
-                        case Provisioning -> "Waiting for the setup pod to start.";
-                        case Setup -> "Checking source and destination; making target tables, publication and slot.";
-                        default -> "Loading " + tables() + ".";
-                    });
+        private static boolean replaces(WorkerStatus said) {
+            return Attempts.tables(said).stream().anyMatch(table -> table.replaces() != null);
         }
 
         // ---- Running and Completed ----
+
+        private Plan settled() {
+            var replaces = observed.streamPod().flatMap(pod -> pod.heard(now)).map(Round::replaces);
+            if (replaces.orElse(false)) {
+                reached = reached(Load.SWAPPING); // nobody knew, for the last words of Setup or load were lost
+                return swapping(stream());
+            }
+            var resync = pipe.getSpec().resync();
+            reached = new Reached(reached.setup(), resync == null ? reached.resync() : resync, reached.load());
+            if (!mode.streams()) {
+                return plan(
+                        Phase.Completed,
+                        Standing.READY,
+                        new Cause("Completed", "Loaded " + tables.count() + "."),
+                        Set.of(),
+                        IDLE);
+            }
+            return stream();
+        }
 
         private Plan stream() {
             var pod = observed.streamPod();
             if (pod.isPresent() && pod.get().running()) {
                 var said = pod.get().heard(now);
-                if (said.isPresent() && problem(said.get()) != null) {
-                    return running(Standing.HINDERED, problem(said.get()));
+                var problem = said.map(Attempts::problem).orElse(null);
+                if (said.isPresent() && said.get().state() == State.Failed) {
+                    return streamFailed(
+                            problem == null ? new Cause("Failed", "The worker does not say why.") : problem);
                 }
-                if (said.isPresent() && said.get().state() == WorkerStatus.State.Working || readyUnasked(pod.get())) {
-                    return running(Standing.READY, new Cause("Running", "Replicating changes of " + tables() + "."));
+                if (problem != null) {
+                    // A retry of what failed has yet to show that it works.
+                    return phase == Phase.Failed
+                                    && failedStreaming()
+                                    && said.get().state() != State.Working
+                            ? streamFailed(problem)
+                            : running(Standing.HINDERED, problem);
+                }
+                if (said.isPresent() && said.get().state() == State.Working || readyUnasked(pod.get())) {
+                    return running(
+                            Standing.READY, new Cause("Running", "Replicating changes of " + tables.count() + "."));
                 }
                 if (said.isEmpty() && unreachable(pod.get())) {
                     return running(
@@ -266,8 +303,7 @@ record Lifecycle(Worker worker, Duration teardownTimeout) {
                         ? streamFailed(end.get().cause())
                         : running(Standing.HINDERED, restarting(pod.get()));
             }
-            // It failed while streaming and has yet to show that it works again.
-            if (phase == Phase.Failed && accepted && (loaded || !mode.loads())) {
+            if (phase == Phase.Failed && failedStreaming()) {
                 return streamFailed(Conditions.readyCause(status).orElse(new Cause("Failed", status.message())));
             }
             return pod.map(Pod::stuck)
@@ -276,6 +312,13 @@ record Lifecycle(Worker worker, Duration teardownTimeout) {
                     .orElseGet(() -> running(
                             Standing.PROGRESSING,
                             new Cause("WorkerStarting", "Waiting for the cdc worker to stream.")));
+        }
+
+        /** Whether it was the stream that made the pipe Failed, rather than a Job on the way to it. */
+        private boolean failedStreaming() {
+            return before.setup() != null
+                    && before.setup().accepted()
+                    && !before.load().due();
         }
 
         /** An operator that was just started has not asked this worker yet, but the one before it had found it at work. */
@@ -293,36 +336,102 @@ record Lifecycle(Worker worker, Duration teardownTimeout) {
         }
 
         private Plan running(Standing standing, Cause cause) {
-            return settled(Phase.Running, standing, cause, Stream.APPLY, Observed.FRESH);
+            return plan(Phase.Running, standing, cause, Set.of(), Observed.FRESH);
         }
 
         private Plan streamFailed(Cause cause) {
-            return settled(Phase.Failed, Standing.STALLED, cause, Stream.APPLY, Observed.FRESH);
+            return plan(Phase.Failed, Standing.STALLED, cause, Set.of(), Observed.FRESH);
         }
 
-        private Plan completed() {
-            return settled(
-                    Phase.Completed,
-                    Standing.READY,
-                    new Cause("Completed", "Loaded " + tables() + "."),
-                    Stream.STOP,
-                    IDLE);
-        }
-
-        private Plan settled(Phase at, Standing standing, Cause cause, Stream stream, Duration lookAgain) {
-            return new Plan(at, standing, cause, setupKey, load(true), Set.of(), stream, lookAgain, Optional.empty());
-        }
-
-        private Cause restarting(Pod pod) {
+        private static Cause restarting(Pod pod) {
             var cause = pod.end().cause();
             return new Cause(
                     cause.reason(),
                     "The worker, pod " + pod.name() + ", is started again. It ended with " + cause.message());
         }
 
+        // ---- Pausing and Paused ----
+
+        Plan pause() {
+            var busy = atWork();
+            if (busy.isPresent()) {
+                return stopping(Phase.Pausing, "Waiting for " + busy.get() + " to stop.");
+            }
+            var inspection = inspection();
+            var unseen = inspection
+                    .flatMap(this::latestInspection)
+                    .filter(run -> run.outcome() == Outcome.FAILED)
+                    .flatMap(observed::podOf)
+                    .map(Pod::end)
+                    .map(end ->
+                            " The slot could not be looked at: " + end.cause().message());
+            var slot = inspection.isPresent() ? " The slot keeps WAL on the source meanwhile." : "";
+            return new Plan(
+                    Phase.Paused,
+                    Standing.READY,
+                    new Cause("Paused", "Nothing is read until spec.state is Running." + unseen.orElse(slot)),
+                    reached,
+                    inspection.map(Set::of).orElse(Set.of()),
+                    Stream.STOP,
+                    inspection.map(this::untilNextInspection).orElse(IDLE),
+                    Optional.empty());
+        }
+
+        /** A worker that may still do something, or somebody who is about to start one. */
+        private Optional<String> atWork() {
+            return observed.pods().stream()
+                    .filter(pod -> pod.role() != Role.INSPECT && attempts.waitedFor(pod))
+                    .findFirst()
+                    .map(pod -> "pod " + pod.name())
+                    .or(() -> observed.deployment().map(d -> "deployment " + d.name()))
+                    .or(() -> observed.runs().stream()
+                            .filter(run ->
+                                    run.outcome() == Outcome.ACTIVE && run.ref().role() != Role.INSPECT)
+                            .findFirst()
+                            .map(run -> "job " + run.name()));
+        }
+
+        private Plan stopping(Phase at, String message) {
+            return new Plan(
+                    at,
+                    Standing.PROGRESSING,
+                    new Cause(at.name(), message),
+                    reached,
+                    Set.of(),
+                    Stream.STOP,
+                    SOON,
+                    Optional.empty());
+        }
+
+        /** The Job that looks, or looked last, at the slot; empty where there can't be one. */
+        private Optional<JobRef> inspection() {
+            if (!mode.streams() || reached.setup() == null || !reached.setup().acceptedOnce()) {
+                return Optional.empty();
+            }
+            var key = Manifest.of(pipe, Role.INSPECT).key();
+            var next = new JobRef(Role.INSPECT, key, 1 + observed.attempts(Role.INSPECT, key));
+            return Optional.of(observed.latest(Role.INSPECT, key)
+                    .filter(run -> run.outcome() == Outcome.ACTIVE
+                            || phase == Phase.Paused
+                                    && now.isBefore(run.finishedAt().plus(INSPECTION)))
+                    .map(Run::ref)
+                    .orElse(next));
+        }
+
+        private Optional<Run> latestInspection(JobRef ref) {
+            return observed.runs().stream().filter(run -> run.ref().equals(ref)).findFirst();
+        }
+
+        private Duration untilNextInspection(JobRef ref) {
+            return latestInspection(ref)
+                    .filter(run -> run.outcome() != Outcome.ACTIVE)
+                    .map(run -> Duration.between(now, run.finishedAt().plus(INSPECTION)))
+                    .orElse(IDLE);
+        }
+
         // ---- deletion ----
 
-        private Plan teardown() {
+        Plan teardown() {
             if (!reachedTheSource()) {
                 return deletion(new Cause("Deleting", "Nothing was made on the source."), Set.of(), new Release(null));
             }
@@ -340,14 +449,14 @@ record Lifecycle(Worker worker, Duration teardownTimeout) {
                 return deletion(new Cause("Deleting", why), Set.of(), new Release(Leftovers.of(pipe, why)));
             }
             var other = observed.pods().stream()
-                    .filter(pod -> pod.live() && pod.role() != Role.TEARDOWN && waitedFor(pod))
+                    .filter(pod -> pod.role() != Role.TEARDOWN && attempts.waitedFor(pod))
                     .findFirst();
             if (other.isPresent() && latest.isEmpty()) {
                 return deletion(
                         new Cause("Deleting", "Waiting for pod " + other.get().name() + " to stop."), Set.of(), null);
             }
             var again = latest.filter(run -> run.outcome() == Outcome.FAILED)
-                    .filter(run -> !now.isBefore(run.finishedAt().plus(PAUSE)));
+                    .filter(run -> !now.isBefore(run.finishedAt().plus(Attempts.PAUSE)));
             var wanted = again.map(
                             run -> new JobRef(ref.role(), ref.key(), run.ref().attempt() + 1))
                     .or(() -> latest.map(Run::ref))
@@ -366,20 +475,25 @@ record Lifecycle(Worker worker, Duration teardownTimeout) {
             var setups = observed.runs().stream()
                     .filter(run -> run.ref().role() == Role.SETUP)
                     .toList();
-            var others = observed.deployment().isPresent() || observed.runs().size() > setups.size();
-            if (others || phase != null && phase != Phase.Provisioning) {
+            if (observed.deployment().isPresent()
+                    || observed.runs().size() > setups.size()
+                    || reached.setup() != null && reached.setup().acceptedOnce()) {
                 return true;
             }
-            // Provisioning without a setup Job: there was one, for it is made before the phase is written.
+            // The status says that Setup was started when its Job has been made.
             return setups.isEmpty()
-                    ? phase != null
-                    : setups.stream()
-                            .anyMatch(run -> run.outcome() == Outcome.SUCCEEDED
-                                    || observed.podOf(run).map(Pod::started).orElse(run.outcome() == Outcome.FAILED));
+                    ? reached.setup() != null
+                    : phase == Phase.Setup
+                            || phase == Phase.Failed
+                            || setups.stream()
+                                    .anyMatch(run -> run.outcome() == Outcome.SUCCEEDED
+                                            || observed.podOf(run)
+                                                    .map(Pod::started)
+                                                    .orElse(run.outcome() == Outcome.FAILED));
         }
 
         private Instant deadline() {
-            var setupAccepted = status != null && status.observedSetup() != null
+            var setupAccepted = reached.setup() != null && reached.setup().acceptedOnce()
                     || observed.runs().stream()
                             .anyMatch(run -> run.ref().role() != Role.SETUP || run.outcome() == Outcome.SUCCEEDED);
             return Instant.parse(pipe.getMetadata().getDeletionTimestamp())
@@ -389,7 +503,7 @@ record Lifecycle(Worker worker, Duration teardownTimeout) {
         private Optional<Cause> whatHinders(Run run) {
             return run.outcome() == Outcome.FAILED
                     ? observed.podOf(run).map(Pod::end).map(Observed.End::cause)
-                    : hindrance(run);
+                    : attempts.hindrance(run);
         }
 
         private Plan deletion(Cause cause, Set<JobRef> jobs, Release release) {
@@ -397,46 +511,91 @@ record Lifecycle(Worker worker, Duration teardownTimeout) {
                     phase == null ? Phase.Provisioning : phase,
                     Standing.PROGRESSING,
                     cause,
-                    status == null ? null : status.observedSetup(),
-                    load(loaded),
+                    reached,
                     jobs,
                     Stream.STOP,
                     SOON,
                     Optional.ofNullable(release));
         }
 
-        // ---- words ----
+        // ---- plans ----
 
-        /** What a worker says is wrong; null when nothing is, or it said nothing. */
-        private static Cause problem(WorkerStatus said) {
-            if (said == null) {
-                return null;
-            }
-            if (said.problem() != null) {
-                return Cause.of(said.problem());
-            }
-            var ill = said.tables() == null
-                    ? java.util.List.<WorkerStatus.Table>of()
-                    : said.tables().stream()
-                            .filter(table -> table.problem() != null)
-                            .toList();
-            if (ill.isEmpty()) {
-                return null;
-            }
-            var first = Cause.of(ill.getFirst().problem());
-            return ill.size() == 1
-                    ? first
-                    : new Cause(first.reason(), first.message() + " (and " + (ill.size() - 1) + " more tables)");
+        /** The plan while this Job has not succeeded. */
+        private Plan unfinished(Attempt attempt, Phase at) {
+            var ref = attempt.ref();
+            var steady = plan(at, Standing.PROGRESSING, progress(at), Set.of(ref), IDLE);
+            var before = failedBefore(ref);
+            return switch (attempt) {
+                case Wanted wanted
+                when wanted.beside() != null ->
+                    steady.waiting("Waiting for pod " + wanted.beside().name() + " of an earlier run to stop.")
+                            .lookingAgain(SOON);
+                case Failed failed when failed.fatal() -> failed(steady, failed.cause(), failed);
+                case Failed failed when before.isPresent() -> failed(steady, before.get(), failed);
+                case Failed failed ->
+                    steady.as(at, Standing.HINDERED, failed.cause()).lookingAgain(until(failed));
+                case Attempt any when before.isPresent() -> steady.as(Phase.Failed, Standing.STALLED, before.get());
+                case Wanted wanted -> steady.lookingAgain(SOON);
+                case UnderWay run when run.hindrance() != null -> steady.as(at, Standing.HINDERED, run.hindrance());
+                case Attempt any -> steady;
+            };
         }
 
-        private String tables() {
-            return tables == 1 ? "1 table" : tables + " tables";
+        private Plan failed(Plan steady, Cause cause, Failed failed) {
+            return steady.as(Phase.Failed, Standing.STALLED, cause).lookingAgain(until(failed));
         }
-    }
 
-    /** Doubles with every attempt, up to five minutes. */
-    private static Duration pause(Duration first, int attempt) {
-        var pause = first.multipliedBy(1L << Math.min(attempt - 1, 10));
-        return pause.compareTo(LONGEST_PAUSE) < 0 ? pause : LONGEST_PAUSE;
+        private Duration until(Failed failed) {
+            return failed.again() ? IDLE : Duration.between(now, failed.due());
+        }
+
+        /** Why the pipe is Failed, where a new attempt at the same thing has yet to show that it is so no longer. */
+        private Optional<Cause> failedBefore(JobRef ref) {
+            return phase == Phase.Failed
+                            && ref.attempt() > 1
+                            && Objects.equals(
+                                    status.observedGeneration(),
+                                    pipe.getMetadata().getGeneration())
+                    ? Conditions.readyCause(status)
+                    : Optional.empty();
+        }
+
+        private Plan plan(Phase at, Standing standing, Cause cause, Set<JobRef> jobs, Duration lookAgain) {
+            return new Plan(at, standing, cause, reached, jobs, streamBeside(), lookAgain, Optional.empty());
+        }
+
+        /**
+         * The stream runs from the first Setup on, whatever else there is to do; but it is not led to another slot or database
+         * before Setup has been there.
+         */
+        private Stream streamBeside() {
+            if (reached.setup().accepted() && !mode.streams()) {
+                return Stream.STOP;
+            }
+            return mode.streams() && Manifest.streamKey(pipe).equals(reached.setup().stream())
+                    ? Stream.APPLY
+                    : Stream.KEEP;
+        }
+
+        private Reached reached(Load load) {
+            return new Reached(reached.setup(), reached.resync(), load);
+        }
+
+        private Cause progress(Phase at) {
+            return new Cause(
+                    at.name(),
+                    switch (at) {
+                        case Provisioning -> "Waiting for the setup pod to start.";
+                        case Modifying -> "Removing " + tables.removedNames() + ".";
+                        case Resync -> "Putting the tables built anew in the places of the live ones.";
+                        case Snapshot ->
+                            !reached.setup().accepted()
+                                    ? "Preparing the load: checking source and destination; making what is new."
+                                    : reached.load() == Load.REBUILDING
+                                            ? "Building tables anew, beside the live ones."
+                                            : "Loading " + tables.unloadedCount() + ".";
+                        default -> "Checking source and destination; making target tables, publication and slot.";
+                    });
+        }
     }
 }

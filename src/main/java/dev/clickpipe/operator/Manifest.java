@@ -31,6 +31,8 @@ record Manifest(String yaml, String key) {
     private static final List<String> LOAD_TUNING =
             List.of("initialLoadParallelism", "snapshotNumRowsPerPartition", "snapshotNumberOfParallelTables");
     private static final List<String> CONNECTION = List.of("host", "port", "credentials", "tls");
+    private static final List<String> TABLES = List.of("tableMappings", "resync");
+    private static final List<String> STREAM = List.of("replicationMode", "replicationSlotName");
 
     private static final ObjectMapper JSON = JsonMapper.builder()
             .enable(SerializationFeature.ORDER_MAP_ENTRIES_BY_KEYS)
@@ -49,8 +51,13 @@ record Manifest(String yaml, String key) {
 
     static Manifest of(ClickPipe pipe, Role role) {
         var spec = spec(pipe);
-        if (role != Role.TEARDOWN) {
+        spec.remove("state");
+        if (role != Role.TEARDOWN && role != Role.SETUP) {
             spec.remove("deletionPolicy");
+        }
+        if (role == Role.CDC) {
+            // It goes by what is recorded, so that it runs on while tables come and go.
+            spec.remove(TABLES);
         }
         if (role != Role.CDC) {
             settings(spec).remove(STREAM_TUNING);
@@ -79,11 +86,24 @@ record Manifest(String yaml, String key) {
      */
     static String setupKey(ClickPipe pipe) {
         var spec = spec(pipe);
-        spec.remove("deletionPolicy");
+        spec.remove(List.of("deletionPolicy", "state"));
         settings(spec).remove(STREAM_TUNING).remove(LOAD_TUNING);
         ((ObjectNode) spec.at("/source/postgres")).remove(CONNECTION);
         ((ObjectNode) spec.at("/destination/clickhouse")).remove(CONNECTION);
         return key(pipe, spec);
+    }
+
+    /**
+     * Stands for which stream is read and where it is written to. With another value, a stream waits until Setup has accepted
+     * it; all else about it applies at once.
+     */
+    static String streamKey(ClickPipe pipe) {
+        var spec = spec(pipe);
+        settings(spec).retain(STREAM);
+        return digest(List.of(
+                spec.at("/source/postgres/database"),
+                spec.at("/source/postgres/settings"),
+                spec.at("/destination/clickhouse/database")));
     }
 
     /** Eight hexadecimal digits that stand for this value as JSON, whatever the order of its fields. */

@@ -37,11 +37,13 @@ record Observed(List<Run> runs, Optional<Deployed> deployment, List<Pod> pods, S
     /**
      * A Job.
      *
+     * @param generation of the spec that it was made for
      * @param template stands for its pod template, see {@link Worker#template}
      * @param warning what the Job controller complained about last; null: nothing
      */
     record Run(
             JobRef ref,
+            long generation,
             String name,
             String template,
             String image,
@@ -179,15 +181,31 @@ record Observed(List<Run> runs, Optional<Deployed> deployment, List<Pod> pods, S
                 .reduce((earlier, later) -> later);
     }
 
+    /** How often this role was started on this manifest, as far as its Jobs are still there. */
+    int attempts(Role role, String key) {
+        return latest(role, key).map(run -> run.ref().attempt()).orElse(0);
+    }
+
+    /** The generation of the spec that Setup was last started for, as far as its Jobs are still there; 0: none is. */
+    long setupGeneration() {
+        return runs.stream()
+                .filter(run -> run.ref().role() == Role.SETUP)
+                .mapToLong(Run::generation)
+                .max()
+                .orElse(0);
+    }
+
     /** The newest pod of a Job. */
     Optional<Pod> podOf(Run run) {
         return pods.stream().filter(pod -> run.name().equals(pod.job())).reduce((earlier, later) -> later);
     }
 
-    /** The newest CDC pod that is not being deleted. */
+    /** The newest CDC pod that is as the Deployment has it and is not being deleted. */
     Optional<Pod> streamPod() {
         return pods.stream()
                 .filter(pod -> pod.role() == Role.CDC && pod.live() && pod.goneBy() == null)
+                .filter(pod ->
+                        deployment.map(d -> d.config().equals(pod.config())).orElse(false))
                 .reduce((earlier, later) -> later);
     }
 
@@ -227,6 +245,7 @@ record Observed(List<Run> runs, Optional<Deployed> deployment, List<Pod> pods, S
                         Role.of(job).orElseThrow(),
                         annotations.getOrDefault(Worker.CONFIG, ""),
                         Integer.parseInt(annotations.getOrDefault(Worker.ATTEMPT, "1"))),
+                Long.parseLong(annotations.getOrDefault(Worker.GENERATION, "0")),
                 job.getMetadata().getName(),
                 annotations.getOrDefault(Worker.TEMPLATE, ""),
                 job.getSpec().getTemplate().getSpec().getContainers().getFirst().getImage(),

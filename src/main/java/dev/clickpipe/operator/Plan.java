@@ -11,8 +11,7 @@ import java.util.Set;
  * @param phase the pipe's phase
  * @param standing how the pipe is doing in that phase
  * @param cause why: reason and message of the Ready condition
- * @param observedSetup the {@link Manifest#setupKey} that Setup last accepted; null: none yet
- * @param load whether every table has been loaded
+ * @param reached how far the pipe has got
  * @param jobs the Jobs that shall be there. Others that still run are deleted; others that ended are left to their
  *     time-to-live, unless one of the same role follows them.
  * @param stream what shall be with the CDC Deployment
@@ -23,8 +22,7 @@ record Plan(
         Phase phase,
         Standing standing,
         Cause cause,
-        String observedSetup,
-        Load load,
+        Reached reached,
         Set<JobRef> jobs,
         Stream stream,
         Duration lookAgain,
@@ -41,10 +39,28 @@ record Plan(
         STALLED
     }
 
+    /**
+     * What the next plan goes by, after a restart too; the status keeps it.
+     *
+     * @param setup null: Setup was never started
+     * @param resync the last {@code spec.resync} that was carried out; null: none
+     */
+    record Reached(SetupMark setup, String resync, Load load) {}
+
+    /** What is left to do of what Setup accepted. */
     enum Load {
         NONE_WANTED,
+        /** Tables that were never loaded, and maybe replacements. */
         INCOMPLETE,
-        COMPLETE
+        /** Every table is loaded; replacements are being loaded beside them. */
+        REBUILDING,
+        /** Replacements are loaded and have to take the places of the live tables. */
+        SWAPPING,
+        COMPLETE;
+
+        boolean due() {
+            return this == INCOMPLETE || this == REBUILDING;
+        }
     }
 
     /** What becomes of the CDC Deployment. */
@@ -68,41 +84,35 @@ record Plan(
     /** @param leftBehind null when the source is clean, else what is left there and how to remove it */
     record Release(Cause leftBehind) {}
 
+    /** The same plan in another light. */
+    Plan as(Phase phase, Standing standing, Cause cause) {
+        return new Plan(phase, standing, cause, reached, jobs, stream, lookAgain, release);
+    }
+
     /** The same plan before its Job can be started. */
     Plan waiting(String message) {
         return new Plan(
                 phase,
                 Standing.PROGRESSING,
                 new Cause(phase.name(), message),
-                observedSetup,
-                load,
+                reached,
                 Set.of(),
                 stream,
                 lookAgain,
-                Optional.empty());
+                release);
     }
 
     /** The same plan, and the pipe may go now. */
     Plan released(Cause leftBehind) {
-        return new Plan(
-                phase,
-                standing,
-                cause,
-                observedSetup,
-                load,
-                jobs,
-                stream,
-                lookAgain,
-                Optional.of(new Release(leftBehind)));
+        return new Plan(phase, standing, cause, reached, jobs, stream, lookAgain, Optional.of(new Release(leftBehind)));
     }
 
     Plan lookingAgain(Duration after) {
-        return new Plan(phase, standing, cause, observedSetup, load, jobs, stream, after, release);
+        return new Plan(phase, standing, cause, reached, jobs, stream, after, release);
     }
 
     /** The same plan, which the API server did not let us carry out. */
     Plan hinderedBy(Cause obstacle, Duration lookAgain) {
-        return new Plan(
-                phase, Standing.HINDERED, obstacle, observedSetup, load, jobs, stream, lookAgain, Optional.empty());
+        return as(phase, Standing.HINDERED, obstacle).lookingAgain(lookAgain);
     }
 }

@@ -42,7 +42,9 @@ final class Reporter {
                 return Optional.of(Duration.between(now, due));
             }
         }
-        announce(pipe, plan, before, now, new Events(context.getClient()));
+        var events = new Events(context.getClient());
+        announce(pipe, plan, before, now, events);
+        warn(pipe, before, after, now, events);
         PrimaryUpdateAndCacheUtils.ssaPatchStatusAndCacheResource(pipe, withStatus(pipe, after), context);
         written.put(uid, now);
         return Optional.empty();
@@ -66,15 +68,24 @@ final class Reporter {
         var trouble = plan.standing() == Standing.HINDERED || plan.standing() == Standing.STALLED;
         var type = trouble ? Events.Type.Warning : Events.Type.Normal;
         if (before == null || before.phase() != plan.phase()) {
-            events.emit(pipe, type, new Cause(plan.phase().name(), cause.message()), now);
-            LOG.info(
-                    "{}: {} -> {} ({}) after {}: {}",
-                    name(pipe),
-                    before == null || before.phase() == null ? "new" : before.phase(),
-                    plan.phase(),
-                    cause.reason(),
-                    Status.duration(since(pipe, before, now).toSeconds()),
-                    cause.message());
+            var from = before == null || before.phase() == null
+                    ? "new"
+                    : before.phase().name();
+            var reason = cause.reason().equals(plan.phase().name()) ? "" : " (" + cause.reason() + ")";
+            var transition = "%s -> %s%s after %s: %s"
+                    .formatted(
+                            from,
+                            plan.phase(),
+                            reason,
+                            Status.duration(since(pipe, before, now).toSeconds()),
+                            cause.message());
+            events.emitOnce(
+                    pipe,
+                    type,
+                    new Cause(plan.phase().name(), transition),
+                    from + plan.phase() + (before == null ? "" : before.phaseSince()),
+                    now);
+            LOG.info("{}: {}", name(pipe), transition);
             return;
         }
         var causeBefore = Conditions.readyCause(before).orElse(null);
@@ -85,6 +96,16 @@ final class Reporter {
             events.emit(pipe, type, new Cause("Ready", cause.message()), now);
             LOG.info("{}: {} and ready", name(pipe), plan.phase());
         }
+    }
+
+    private static void warn(
+            ClickPipe pipe, ClickPipeStatus before, ClickPipeStatus after, Instant now, Events events) {
+        Conditions.slotAtRisk(after)
+                .filter(cause -> !Optional.of(cause).equals(Conditions.slotAtRisk(before)))
+                .ifPresent(cause -> {
+                    events.emit(pipe, Events.Type.Warning, cause, now);
+                    LOG.warn("{}: {}: {}", name(pipe), cause.reason(), cause.message());
+                });
     }
 
     private static Duration since(ClickPipe pipe, ClickPipeStatus before, Instant now) {

@@ -9,7 +9,11 @@ import java.util.Optional;
 enum Role {
     SETUP,
     SNAPSHOT,
+    /** Puts tables that were built anew in the places of the live ones, where no stream does. */
+    RESYNC,
     CDC,
+    /** Looks at the slot of a paused pipe. */
+    INSPECT,
     TEARDOWN;
 
     String word() {

@@ -7,10 +7,12 @@ import dev.clickpipe.api.ClickPipeStatus.Replication;
 import dev.clickpipe.api.ClickPipeStatus.Table;
 import dev.clickpipe.api.ClickPipeStatus.TablePhase;
 import dev.clickpipe.api.Phase;
+import dev.clickpipe.api.ReplicationMode;
 import dev.clickpipe.api.TableMapping;
 import dev.clickpipe.operator.Observed.Outcome;
 import dev.clickpipe.operator.Observed.Pod;
 import dev.clickpipe.operator.Observed.Run;
+import dev.clickpipe.operator.Plan.Load;
 import dev.clickpipe.pipe.Termination;
 import dev.clickpipe.pipe.WorkerStatus;
 import java.time.Duration;
@@ -18,10 +20,10 @@ import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
-import java.util.function.Function;
-import java.util.stream.Collectors;
+import java.util.function.Predicate;
+import java.util.stream.Stream;
 
 /** The status of a pipe, made anew from plan and observation; of the old one only what is past is kept. */
 final class Status {
@@ -59,38 +61,41 @@ final class Status {
         var postgres = pipe.getSpec().source().postgres();
         var clickHouse = pipe.getSpec().destination().clickhouse();
         var generation = pipe.getMetadata().getGeneration();
-        var load = initialLoad();
+        var replication = replication();
+        var setup = plan.reached().setup();
         return new ClickPipeStatus(
                 plan.phase(),
                 plan.phase() == old.phase() && old.phaseSince() != null ? old.phaseSince() : time(now),
                 plan.cause().message(),
                 generation,
-                plan.observedSetup(),
-                old.observedResync(),
-                Conditions.of(plan, pipe.getStatus(), generation == null ? 0 : generation, now),
+                setup == null ? null : setup.text(),
+                plan.reached().resync(),
+                Conditions.of(plan, replication, pipe.getStatus(), Worker.generation(pipe), now),
                 postgres.host() + ":" + postgres.port() + "/" + postgres.database(),
                 clickHouse.host() + ":" + clickHouse.port() + "/" + clickHouse.database(),
-                load,
-                tables(load),
-                replication());
+                initialLoad(),
+                tables(),
+                replication);
     }
 
     private InitialLoad initialLoad() {
-        if (plan.load() == Plan.Load.NONE_WANTED) {
+        if (plan.reached().load() == Load.NONE_WANTED) {
             return null;
         }
-        var complete = plan.load() == Plan.Load.COMPLETE;
+        var complete = !plan.reached().load().due();
         // A load that is complete and due again, after an edit, starts from nothing.
         var before = Optional.ofNullable(old.initialLoad())
                 .filter(load -> complete || load.completedAt() == null)
                 .orElseGet(() -> new InitialLoad(null, null, null, null, null, null, null, null, null));
-        var run =
-                observed.latest(Role.SNAPSHOT, Manifest.of(pipe, Role.SNAPSHOT).key());
+        var run = currentLoad();
         var said = run.flatMap(this::said).orElse(null);
+        // A live table that is built anew counts as loaded when its replacement is.
         var total = said != null
-                ? said.tablesTotal()
+                ? said.tablesTotal() - said.replacements()
                 : pipe.getSpec().tableMappings().size();
-        var done = said != null ? said.tablesDone() : complete ? total : or(before.tablesDone(), 0);
+        var done = said != null
+                ? Math.max(0, said.tablesDone() - said.replacements())
+                : complete ? total : or(before.tablesDone(), 0);
         var rows = said != null ? Long.valueOf(said.rows()) : before.rows();
         var percent = complete ? 100 : said != null ? said.percent() : or(before.percent(), 0);
         var loading = plan.phase() == Phase.Snapshot && said != null && !complete;
@@ -115,6 +120,13 @@ final class Status {
                                 : run.map(Run::finishedAt).map(Status::time).orElseGet(() -> time(now)));
     }
 
+    /** The load that Setup's last success made due; not one before it. */
+    private Optional<Run> currentLoad() {
+        var setup = plan.reached().setup();
+        return observed.latest(Role.SNAPSHOT, Manifest.of(pipe, Role.SNAPSHOT).key())
+                .filter(run -> setup != null && setup.accepted() && run.generation() >= setup.since());
+    }
+
     /** What the load says of itself: the last words of a finished one, else its latest answer. */
     private Optional<WorkerStatus.Load> said(Run run) {
         var pod = observed.podOf(run);
@@ -124,78 +136,173 @@ final class Status {
         return lastWords.or(() -> pod.map(p -> p.report().status()).map(WorkerStatus::load));
     }
 
-    private List<Table> tables(InitialLoad load) {
-        var role = plan.phase() == Phase.Running || plan.phase() == Phase.Failed ? Role.CDC : Role.SNAPSHOT;
-        var said = observed.worker(role).map(WorkerStatus::tables).orElse(List.of()).stream()
-                .collect(Collectors.toMap(WorkerStatus.Table::source, Function.identity(), (a, b) -> b));
-        Map<String, Table> before = old.tables() == null
-                ? Map.of()
-                : old.tables().stream().collect(Collectors.toMap(Table::source, Function.identity(), (a, b) -> b));
-        return pipe.getSpec().tableMappings().stream()
-                .map(mapping -> table(mapping, said.get(mapping.source()), before.get(mapping.source()), load))
+    private List<Table> tables() {
+        var removed = plan.reached().setup() != null
+                                && plan.reached().setup().acceptedOnce()
+                                && !plan.reached().setup().accepted()
+                        || plan.phase() == Phase.Paused
+                        || plan.phase() == Phase.Pausing
+                ? TableChanges.of(pipe).removed()
+                : List.<Table>of();
+        return Stream.concat(
+                        pipe.getSpec().tableMappings().stream().map(this::table),
+                        removed.stream().map(this::goingTable))
                 .toList();
     }
 
-    /** @param said what its worker says of the table; null: nothing. {@code before}: its last status; null: none */
-    private Table table(TableMapping mapping, WorkerStatus.Table said, Table before, InitialLoad load) {
-        var ill = said != null && said.problem() != null;
-        var chunks = said != null && said.chunksTotal() > 0;
-        var phase = ill ? TablePhase.Failed : tablePhase(said, before);
-        var loaded = load != null && plan.load() == Plan.Load.COMPLETE;
-        var total = chunks ? Integer.valueOf(said.chunksTotal()) : before == null ? null : before.partitionsTotal();
+    private Table goingTable(Table table) {
+        return new Table(
+                table.source(),
+                table.target(),
+                table.phase(),
+                table.partitionsDone(),
+                table.partitionsTotal(),
+                table.rows(),
+                plan.phase() == Phase.Modifying ? "It is being removed." : "It is removed when the pipe gets on.");
+    }
+
+    private Table table(TableMapping mapping) {
+        var before = TableChanges.known(pipe).stream()
+                .filter(table -> TableChanges.same(table, mapping))
+                .findFirst()
+                .orElse(new Table(mapping.source(), mapping.targetTable(), TablePhase.Pending, null, null, null, null));
+        var live =
+                said(table -> table.replaces() == null && mapping.targetTable().equals(table.target()), mapping);
+        var replacement = said(table -> mapping.targetTable().equals(table.replaces()), mapping);
+        var built = replacement.isEmpty() ? live : replacement;
+        var chunks = built.stream()
+                .filter(table -> table.chunksTotal() > 0)
+                .reduce((a, b) -> b)
+                .orElse(null);
+        var problem = problem(live);
+        var total = chunks != null ? Integer.valueOf(chunks.chunksTotal()) : before.partitionsTotal();
+        var done = chunks != null ? Integer.valueOf(chunks.chunksDone()) : before.partitionsDone();
         return new Table(
                 mapping.source(),
                 mapping.targetTable(),
-                phase,
-                loaded
-                        ? total
-                        : chunks ? Integer.valueOf(said.chunksDone()) : before == null ? null : before.partitionsDone(),
+                problem != null ? TablePhase.Failed : tablePhase(live, before),
+                plan.reached().load().due() ? done : total,
                 total,
-                chunks ? Long.valueOf(said.rows()) : before == null ? null : before.rows(),
-                ill ? Cause.of(said.problem()).message() : null);
+                chunks != null ? Long.valueOf(chunks.rows()) : before.rows(),
+                problem != null ? problem : message(replacement, before));
     }
 
-    private TablePhase tablePhase(WorkerStatus.Table said, Table before) {
-        return switch (plan.phase()) {
-            case Snapshot ->
-                said == null
-                        ? before == null || before.phase() == null ? TablePhase.Pending : before.phase()
-                        : said.loaded()
-                                ? TablePhase.Completed
-                                : said.chunksDone() > 0 ? TablePhase.Snapshot : TablePhase.Pending;
-            case Running, Resync -> TablePhase.Running;
-            case Completed -> TablePhase.Completed;
-            // Each is where it was.
-            case Provisioning, Setup, Failed, Pausing, Paused, Modifying ->
-                before == null || before.phase() == null ? TablePhase.Pending : before.phase();
-        };
+    /** What the workers that are at it say of a table, the one that loads last. */
+    private List<WorkerStatus.Table> said(Predicate<WorkerStatus.Table> which, TableMapping mapping) {
+        return Stream.of(Role.CDC, Role.SNAPSHOT)
+                .flatMap(role -> observed.worker(role).stream())
+                .flatMap(said -> Attempts.tables(said).stream())
+                .filter(table -> mapping.source().equals(table.source()))
+                .filter(which)
+                .toList();
+    }
+
+    private static String problem(List<WorkerStatus.Table> said) {
+        return said.stream()
+                .map(WorkerStatus.Table::problem)
+                .filter(Objects::nonNull)
+                .findFirst()
+                .map(problem -> Cause.of(problem).message())
+                .orElse(null);
+    }
+
+    /** Of a table whose own state is well. */
+    private String message(List<WorkerStatus.Table> replacement, Table before) {
+        if (!replacement.isEmpty()) {
+            var beside = replacement.getLast().target();
+            var problem = problem(replacement);
+            return problem != null
+                    ? "Its replacement " + beside + " fails: " + problem
+                    : "It is being built anew beside, as " + beside + ", and goes on until that takes its place.";
+        }
+        // What was wrong stays so until somebody says otherwise.
+        return before.phase() == TablePhase.Failed && unheard() ? before.message() : null;
+    }
+
+    private boolean unheard() {
+        return observed.worker(Role.CDC).isEmpty()
+                && observed.worker(Role.SNAPSHOT).isEmpty();
+    }
+
+    private TablePhase tablePhase(List<WorkerStatus.Table> said, Table before) {
+        var loaded = before.phase() == TablePhase.Running
+                || before.phase() == TablePhase.Completed
+                || said.stream().anyMatch(WorkerStatus.Table::loaded)
+                || plan.reached().load() != Load.INCOMPLETE && settledFor(before);
+        if (before.phase() == TablePhase.Failed && unheard()) {
+            return TablePhase.Failed;
+        }
+        if (loaded) {
+            return mode().streams() ? TablePhase.Running : TablePhase.Completed;
+        }
+        var begun = said.stream().anyMatch(table -> table.chunksDone() > 0);
+        return begun || before.phase() == TablePhase.Snapshot ? TablePhase.Snapshot : TablePhase.Pending;
+    }
+
+    /** Setup has accepted this table, so that what is said of the load is said of it, too. */
+    private boolean settledFor(Table table) {
+        var setup = plan.reached().setup();
+        return setup != null && (setup.accepted() || table.phase() == TablePhase.Failed);
+    }
+
+    private ReplicationMode mode() {
+        return pipe.getSpec().settings().replicationMode();
     }
 
     private Replication replication() {
-        if (!pipe.getSpec().settings().replicationMode().streams()) {
+        if (!mode().streams()) {
             return null;
+        }
+        var r = old.replication();
+        if (plan.phase() == Phase.Paused) {
+            return inspected()
+                    .map(seen -> replication(seen, kept(seen)))
+                    .orElseGet(() -> old.phase() == Phase.Paused ? r : whatStaysTrue());
         }
         var said = observed.streamPod().flatMap(pod -> pod.heard(now)).map(WorkerStatus::replication);
         if (said.isPresent()) {
-            var r = said.get();
-            return new Replication(
-                    r.slot(),
-                    r.publication(),
-                    r.confirmedLsn(),
-                    r.lagBytes(),
-                    r.lagSeconds(),
-                    bytes(r.lagBytes()) + (r.lagSeconds() == 0 ? "" : " " + duration(r.lagSeconds())),
-                    r.retainedWalBytes(),
-                    r.safeWalBytes(),
-                    r.walStatus(),
-                    r.lastCommitAt() == null ? null : time(r.lastCommitAt()),
-                    r.changes());
+            var lag = bytes(said.get().lagBytes())
+                    + (said.get().lagSeconds() == 0
+                            ? ""
+                            : " " + duration(said.get().lagSeconds()));
+            return replication(said.get(), lag);
         }
+        return observed.streamPod().map(Pod::unasked).orElse(false) ? r : whatStaysTrue();
+    }
+
+    /** What the last look at the slot of a paused pipe has shown. */
+    private Optional<WorkerStatus.Replication> inspected() {
+        return observed.runs().stream()
+                .filter(run -> run.ref().role() == Role.INSPECT && plan.jobs().contains(run.ref()))
+                .flatMap(run -> observed.podOf(run).stream())
+                .flatMap(pod -> Optional.ofNullable(pod.end()).map(Observed.End::termination).stream())
+                .map(Termination::replication)
+                .filter(Objects::nonNull)
+                .findFirst();
+    }
+
+    private static String kept(WorkerStatus.Replication seen) {
+        return seen.retainedWalBytes() == null ? null : bytes(seen.retainedWalBytes()) + " kept";
+    }
+
+    private static Replication replication(WorkerStatus.Replication r, String lag) {
+        return new Replication(
+                r.slot(),
+                r.publication(),
+                r.confirmedLsn(),
+                r.lagBytes(),
+                r.lagSeconds(),
+                lag,
+                r.retainedWalBytes(),
+                r.safeWalBytes(),
+                r.walStatus(),
+                r.lastCommitAt() == null ? null : time(r.lastCommitAt()),
+                r.changes());
+    }
+
+    /** Nobody knows how far behind it is now; where it was stays true. */
+    private Replication whatStaysTrue() {
         var r = old.replication();
-        if (observed.streamPod().map(Pod::unasked).orElse(false)) {
-            return r;
-        }
-        // Nobody knows how far behind it is now; where it was stays true.
         return r == null
                 ? null
                 : new Replication(

@@ -43,6 +43,8 @@ record Worker(Settings settings) {
 
     static final String TEMPLATE = "clickpipe.dev/template";
     static final String ATTEMPT = "clickpipe.dev/attempt";
+    /** The generation of the spec that a Job was made for. */
+    static final String GENERATION = "clickpipe.dev/generation";
 
     /** Long enough to read a finished worker's log, and for the operator to be away. */
     private static final int SECONDS_AFTER_FINISHED = 3600;
@@ -57,6 +59,12 @@ record Worker(Settings settings) {
 
     static String name(JobRef ref, ClickPipe pipe) {
         return name(pipe, "-" + ref.role().word() + "-" + ref.key() + "-" + ref.attempt());
+    }
+
+    /** 0 where nobody counts: in a manifest that never saw a cluster. */
+    static long generation(ClickPipe pipe) {
+        var generation = pipe.getMetadata().getGeneration();
+        return generation == null ? 0 : generation;
     }
 
     static String deploymentName(ClickPipe pipe) {
@@ -77,10 +85,13 @@ record Worker(Settings settings) {
                 .build();
     }
 
-    /** A run of setup, snapshot or teardown. Kubernetes never retries it: the operator decides. */
+    /** A run of any role but the stream's. Kubernetes never retries it: the operator decides. */
     Job job(ClickPipe pipe, JobRef ref) {
-        var annotations =
-                Map.of(CONFIG, ref.key(), ATTEMPT, String.valueOf(ref.attempt()), TEMPLATE, template(pipe, ref.role()));
+        var annotations = Map.of(
+                CONFIG, ref.key(),
+                ATTEMPT, String.valueOf(ref.attempt()),
+                GENERATION, String.valueOf(generation(pipe)),
+                TEMPLATE, template(pipe, ref.role()));
         return new JobBuilder()
                 .withMetadata(metadata(pipe, ref.role(), name(ref, pipe), annotations))
                 .withNewSpec()
@@ -207,13 +218,18 @@ record Worker(Settings settings) {
     }
 
     private List<String> arguments(Role role) {
-        return List.of(
+        var arguments = new ArrayList<>(List.of(
                 role.word(),
                 "--pipe=/etc/clickpipe/pipe/pipe.yaml",
                 "--credentials=/etc/clickpipe/credentials",
                 "--http-port=" + settings.port(),
                 "--log-format=" + settings.logFormat(),
-                "--termination-message=/dev/termination-log");
+                "--termination-message=/dev/termination-log"));
+        if (role == Role.CDC) {
+            // What a person has to mend it says in its status, and goes on when that is done.
+            arguments.add("--keep-trying");
+        }
+        return arguments;
     }
 
     private static Probe health(int periodSeconds, int failureThreshold) {

@@ -99,25 +99,31 @@ final class Blocked {
                             "It goes on by itself");
                 }
                 if (rows.getInt(1) == 0) {
-                    return new Problem(
-                            "WaitingForTransactions",
-                            object,
-                            "waits for a prepared transaction; there are " + rows.getString(6),
-                            "COMMIT PREPARED or ROLLBACK PREPARED it");
+                    return prepared(object, "waits for a prepared transaction; there are " + rows.getString(6));
                 }
-                var age = rows.getObject(5, Long.class);
-                return new Problem(
-                        "WaitingForTransactions",
+                return transaction(
                         object,
-                        "waits for the transaction of pid %d (application_name \"%s\", user %s%s)"
-                                .formatted(
-                                        rows.getInt(1),
-                                        rows.getString(2),
-                                        rows.getString(3),
-                                        age == null ? "" : ", " + rows.getString(4) + ", open for " + age + " s"),
-                        "It goes on when that transaction ends; to end it: SELECT pg_terminate_backend("
-                                + rows.getInt(1) + ")");
+                        rows.getInt(1),
+                        rows.getString(2),
+                        rows.getString(3),
+                        rows.getString(4),
+                        rows.getObject(5, Long.class));
             }
         }
+    }
+
+    static Problem prepared(String object, String message) {
+        return new Problem("WaitingForTransactions", object, message, "COMMIT PREPARED or ROLLBACK PREPARED it");
+    }
+
+    /** @param age in seconds; null where the role may not see it, nor the state */
+    static Problem transaction(String object, int pid, String application, String user, String state, Long age) {
+        return new Problem(
+                "WaitingForTransactions",
+                object,
+                "waits for the transaction of pid %d (application_name \"%s\", user %s%s)"
+                        .formatted(
+                                pid, application, user, age == null ? "" : ", " + state + ", open for " + age + " s"),
+                "It goes on when that transaction ends; to end it: SELECT pg_terminate_backend(" + pid + ")");
     }
 }

@@ -59,7 +59,24 @@ public final class Publications {
      * @param columns what is published; empty: all, as on servers without column lists
      * @param rowFilter null when all rows are published
      */
-    public record Published(String schema, String table, List<String> columns, String rowFilter) {}
+    public record Published(String schema, String table, List<String> columns, String rowFilter) {
+        public Name name() {
+            return new Name(schema, table);
+        }
+    }
+
+    /** A table's name, unquoted. */
+    public record Name(String schema, String table) {
+        /** An ordinary table's mapping means its own rows: ONLY leaves tables that inherit from it out. */
+        private String sql() {
+            return "ONLY " + identifier(schema) + "." + identifier(table);
+        }
+
+        @Override
+        public String toString() {
+            return schema + "." + table;
+        }
+    }
 
     public static Optional<Publication> find(Connection connection, String name) throws SQLException {
         try (var query = connection.prepareStatement("""
@@ -115,7 +132,7 @@ public final class Publications {
     public static boolean create(
             PostgresClient client,
             String name,
-            Collection<SourceTable> tables,
+            Collection<Name> tables,
             Operations operations,
             Consumer<Problem> waiting,
             Stop stop)
@@ -129,12 +146,20 @@ public final class Publications {
                 stop);
     }
 
-    /** Makes these the publication's tables; otherwise as {@link #create}. */
-    public static boolean setTables(
-            PostgresClient client, String name, Collection<SourceTable> tables, Consumer<Problem> waiting, Stop stop)
+    /** Publishes these tables as well, which must not be published yet; otherwise as {@link #create}. */
+    public static boolean add(
+            PostgresClient client, String name, Collection<Name> tables, Consumer<Problem> waiting, Stop stop)
             throws SQLException, InterruptedException {
         return alter(
-                client, "ALTER PUBLICATION " + identifier(name) + " SET TABLE " + list(tables), name, waiting, stop);
+                client, "ALTER PUBLICATION " + identifier(name) + " ADD TABLE " + list(tables), name, waiting, stop);
+    }
+
+    /** Publishes these tables no more, which must be published; otherwise as {@link #create}. */
+    public static boolean remove(
+            PostgresClient client, String name, Collection<Name> tables, Consumer<Problem> waiting, Stop stop)
+            throws SQLException, InterruptedException {
+        return alter(
+                client, "ALTER PUBLICATION " + identifier(name) + " DROP TABLE " + list(tables), name, waiting, stop);
     }
 
     public static void drop(Connection connection, String name) throws SQLException {
@@ -153,12 +178,8 @@ public final class Publications {
         }
     }
 
-    private static String list(Collection<SourceTable> tables) {
-        // An ordinary table's mapping means its own rows: ONLY leaves tables that inherit from it out.
-        return tables.stream()
-                .map(table -> (table.kind() == 'p' ? "" : "ONLY ") + identifier(table.schema()) + "."
-                        + identifier(table.name()))
-                .collect(Collectors.joining(", "));
+    private static String list(Collection<Name> tables) {
+        return tables.stream().map(Name::sql).collect(Collectors.joining(", "));
     }
 
     /** A name as Postgres reads it back unchanged, in double quotes. */

@@ -90,6 +90,15 @@ public final class Slots {
         }
     }
 
+    /** Lets a slot that nobody reads begin at a later position. */
+    public static void advance(Connection connection, String name, Lsn to) throws SQLException {
+        try (var advance = connection.prepareStatement("SELECT pg_replication_slot_advance(?, ?::pg_lsn)")) {
+            advance.setString(1, name);
+            advance.setString(2, to.toString());
+            advance.executeQuery().close();
+        }
+    }
+
     /**
      * Drops a slot of ours, if it is there. A walsender that still reads it, such as a worker's that vanished, is ended first.
      *

@@ -15,10 +15,13 @@ import dev.clickpipe.pipe.Problem;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 
 /** Everything that can be known of the destination before a target is made. Makes one table of its own for a trial, and drops it. */
 final class DestinationChecks {
@@ -30,8 +33,6 @@ final class DestinationChecks {
     /** What a server puts before an engine's name by itself. */
     private static final Pattern ENGINE_PREFIX = Pattern.compile("^(Replicated|Shared)");
 
-    private static final Pattern INTEGER = Pattern.compile("(U?)Int(\\d+)");
-
     private final Pipe pipe;
     private final ClickHouseClient clickHouse;
     private final List<Problem> problems = new ArrayList<>();
@@ -42,37 +43,86 @@ final class DestinationChecks {
     }
 
     /**
-     * @param wanted definitions of the source tables that were found
+     * @param work what is to be made
+     * @param wanted what source and mapping make of the source tables that were found, by source
      * @throws PipeException retryable, when the connection is lost on the way
      */
-    static List<Problem> run(Pipe pipe, ClickHouseClient clickHouse, List<TableDefinition> wanted) {
+    static List<Problem> run(
+            Pipe pipe, ClickHouseClient clickHouse, Recorded recorded, Work work, Map<String, TableDefinition> wanted) {
         var checks = new DestinationChecks(pipe, clickHouse);
-        checks.run(wanted);
+        checks.run(recorded, work, wanted);
         return List.copyOf(checks.problems);
     }
 
-    private void run(List<TableDefinition> wanted) {
+    private void run(Recorded recorded, Work work, Map<String, TableDefinition> wanted) {
         checkTargetsAreDistinct();
-        if (!checkDatabase()) {
-            return;
-        }
-        if (checkRights()) {
-            var definitions = new Definitions(clickHouse, pipe);
-            var others = definitions.targetsOfOthers();
-            var recorded = new HashMap<String, TableDefinition>();
-            definitions.all().forEach(definition -> recorded.put(source(definition), definition));
-            for (var definition : wanted) {
-                checkTarget(definition, recorded.get(source(definition)), others);
+        if (checkDatabase() && checkRights()) {
+            var others = new Definitions(clickHouse, pipe).targetsOfOthers();
+            for (var table : work.tables()) {
+                if (table.builds()) {
+                    checkTable(recorded, table, wanted.get(table.mapping().source()), others);
+                }
             }
         }
     }
 
-    private static String source(TableDefinition definition) {
-        return definition.sourceSchema() + "." + definition.sourceTable();
+    /** @param wanted null where the source table was not found */
+    private void checkTable(Recorded recorded, Work.Table table, TableDefinition wanted, Map<String, String> others) {
+        if (!pipe.settings().replicationMode().loads() && table.decision() != Decision.BUILD) {
+            problem(
+                    "RebuildNeedsLoad",
+                    "table " + table.mapping().source(),
+                    "is to be built anew, for its mapping has changed in what can't change in place, or for changes were missed; and replicationMode cdc_only loads nothing",
+                    "Set the mapping back; or use replicationMode: cdc");
+            return;
+        }
+        for (var name : new LinkedHashSet<>(List.of(table.mapping().targetTable(), table.target()))) {
+            if (others.containsKey(name)) {
+                problem(
+                        "TargetOfAnotherPipe",
+                        table(name),
+                        "the ClickPipe " + others.get(name) + " writes to it",
+                        "Choose another targetTable");
+                return;
+            }
+        }
+        if (table.decision() == Decision.REPLACE) {
+            checkPlaceBeside(recorded, table);
+        } else if (table.decision() == Decision.BUILD && wanted != null) {
+            checkTarget(table, wanted);
+        }
+    }
+
+    /** What has the name of the table that is to be built beside the target goes, if it is the pipe's. */
+    private void checkPlaceBeside(Recorded recorded, Work.Table table) {
+        var there = recorded.tables().get(table.target());
+        boolean ours = there == null
+                || there.replacementOf(pipe)
+                || recorded.builds().stream()
+                        .anyMatch(build ->
+                                build.replaces() && build.replacement().uuid().equals(there.uuid()));
+        if (!ours) {
+            problem(
+                    "TargetTaken",
+                    table(table.target()),
+                    "exists, and is not the pipe's: " + table.mapping().targetTable()
+                            + " is to be built anew under that name, before it is swapped",
+                    "Rename or drop it");
+        }
+        if (table.found() == Decision.Found.THEIRS) {
+            TargetTable.find(clickHouse, table.mapping().targetTable())
+                    .filter(target -> target.text() == null)
+                    .ifPresent(target -> problem(
+                            "TargetUnsuitable",
+                            table(target.name()),
+                            "has the engine " + target.engine(),
+                            "Drop or rename it and the pipe creates it; or choose another targetTable"));
+        }
     }
 
     private void checkTargetsAreDistinct() {
         var sources = new HashMap<String, String>();
+        var names = pipe.mappings().stream().map(TableMapping::targetTable).collect(Collectors.toSet());
         for (TableMapping mapping : pipe.mappings()) {
             var other = sources.putIfAbsent(mapping.targetTable(), mapping.source());
             if (other != null && !other.equals(mapping.source())) {
@@ -81,6 +131,13 @@ final class DestinationChecks {
                         table(mapping.targetTable()),
                         other + " and " + mapping.source() + " are both mapped to it",
                         "Give each a targetTable of its own");
+            }
+            if (names.contains(Work.beside(mapping.targetTable()))) {
+                problem(
+                        "TargetNameReserved",
+                        table(Work.beside(mapping.targetTable())),
+                        "is mapped, and is the name under which " + mapping.targetTable() + " would be built anew",
+                        "Choose another targetTable for one of the two");
             }
             if (mapping.targetTable().startsWith("_clickpipe_")) {
                 problem(
@@ -155,32 +212,20 @@ final class DestinationChecks {
         }
     }
 
-    private void checkTarget(TableDefinition wanted, TableDefinition recorded, Map<String, String> others) {
-        var object = table(wanted.target());
-        var owner = others.get(wanted.target());
-        if (owner != null) {
-            problem(
-                    "TargetOfAnotherPipe",
-                    object,
-                    "the ClickPipe " + owner + " writes to it",
-                    "Choose another targetTable");
-            return;
-        }
+    /** A table that is there serves when it fits; one that the pipe made and left empty is made anew. */
+    private void checkTarget(Work.Table table, TableDefinition wanted) {
         var found = TargetTable.find(clickHouse, wanted.target());
-        if (found.isEmpty()) {
+        if (found.isEmpty() || table.found() == Decision.Found.OURS_EMPTY) {
             return;
         }
         var target = found.get();
-        boolean ours = recorded != null && recorded.target().equals(wanted.target());
-        if (target.empty() && target.createdBy(pipe)) {
-            return; // made by a Setup that did not come to its end: made anew where it differs
-        }
+        var object = table(wanted.target());
         var shape = new ArrayList<String>();
         checkEngine(target, wanted, shape);
         if (shape.isEmpty()) {
             checkKey(target, wanted, shape);
-            // The recorded columns count: the source may have changed since, which is CDC's affair.
-            checkColumns(target, ours ? recorded : wanted, shape);
+            checkPartitions(target, wanted, table.mapping().partitionByExpr(), shape);
+            checkColumns(target, wanted, shape);
         }
         if (!shape.isEmpty()) {
             problem(
@@ -190,7 +235,7 @@ final class DestinationChecks {
                     "Drop or rename it and the pipe creates it; or choose another targetTable");
             return;
         }
-        if (!ours && !target.empty() && pipe.settings().replicationMode().loads()) {
+        if (!target.empty() && pipe.settings().replicationMode().loads()) {
             problem(
                     "TargetNotEmpty",
                     object,
@@ -233,10 +278,31 @@ final class DestinationChecks {
         if (!same) {
             shape.add("is ordered by (" + actual + "), not (" + expected + ")");
         }
-        if (!wanted.engine().appendOnly() && !wanted.sortingKey().containsAll(target.partitionColumns())) {
-            shape.add(
-                    "is partitioned by columns outside the sorting key, across which versions of a row are not replaced");
+    }
+
+    private static void checkPartitions(
+            TargetTable target, TableDefinition wanted, String expression, List<String> shape) {
+        partitions(target, wanted).ifPresent(shape::add);
+        var actual = target.text() == null ? null : target.text().partitionBy();
+        if (expression != null && (actual == null || !plain(actual).equals(plain(expression)))) {
+            shape.add("is " + (actual == null ? "not partitioned" : "partitioned by " + actual) + ", not by "
+                    + expression + ", as partitionByExpr wants it");
         }
+    }
+
+    private static String plain(String expression) {
+        return expression.replaceAll("[\\s`]", "").replaceFirst("^\\((.*)\\)$", "$1");
+    }
+
+    /** Why versions of a row could lie in several partitions; empty when they can't. */
+    static Optional<String> partitions(TargetTable target, TableDefinition wanted) {
+        var beyond = target.partitionColumns().stream()
+                .filter(column -> !wanted.sortingKey().contains(column))
+                .toList();
+        return wanted.engine().appendOnly() || beyond.isEmpty()
+                ? Optional.empty()
+                : Optional.of("is partitioned by " + String.join(", ", beyond)
+                        + ", outside the sorting key: versions of a row are not replaced across partitions");
     }
 
     private static void checkColumns(TargetTable target, TableDefinition wanted, List<String> shape) {
@@ -250,38 +316,10 @@ final class DestinationChecks {
                 shape.add("lacks column \"" + name + "\" " + type);
             } else if (!column.insertable()) {
                 shape.add("column \"" + name + "\" is " + column.defaultKind() + ", and can't be written");
-            } else if (!holds(column.type(), type)) {
+            } else if (!TargetTable.holds(column.type(), type)) {
                 shape.add("column \"" + name + "\" is " + column.type() + ", not " + type);
             }
         });
-    }
-
-    /** Whether a column of the actual type takes every value of the wanted one unchanged. */
-    static boolean holds(String actual, String wanted) {
-        if (actual.equals(wanted)) {
-            return true;
-        }
-        var plainActual = unwrap(actual);
-        var plainWanted = unwrap(wanted);
-        if (wanted.contains("Nullable(") && !actual.contains("Nullable(")) {
-            return false;
-        }
-        var from = INTEGER.matcher(plainWanted);
-        var to = INTEGER.matcher(plainActual);
-        return plainActual.equals(plainWanted)
-                || from.matches()
-                        && to.matches()
-                        && from.group(1).equals(to.group(1))
-                        && Integer.parseInt(to.group(2)) >= Integer.parseInt(from.group(2));
-    }
-
-    private static String unwrap(String type) {
-        for (var wrapper : List.of("LowCardinality(", "Nullable(")) {
-            if (type.startsWith(wrapper)) {
-                type = type.substring(wrapper.length(), type.length() - 1);
-            }
-        }
-        return type;
     }
 
     private String table(String name) {

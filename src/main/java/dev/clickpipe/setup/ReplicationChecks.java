@@ -7,6 +7,7 @@ import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
+import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.postgres.PostgresErrors;
 import dev.clickpipe.postgres.Publications;
@@ -14,58 +15,45 @@ import dev.clickpipe.postgres.Publications.Publication;
 import dev.clickpipe.postgres.Slots;
 import java.sql.SQLException;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Collectors;
 
 /** What change data capture needs of the source: WAL, rights, free slots and senders, publications and slot. Reads only. */
 final class ReplicationChecks {
+    private static final String SENDERS = "SELECT count(*) FROM pg_stat_get_wal_senders()";
+
     private final Pipe pipe;
     private final PostgresClient postgres;
     private final Query source;
     private final String user;
-    private final List<SourceChecks.Table> tables;
     private final List<Problem> problems;
     private final ReplicationMode mode;
+    private boolean mayReplicate;
     private String systemIdentifier;
-    private boolean slotIsThere;
+    private Optional<Slots.Slot> slot = Optional.empty();
+    private List<SourceChecks.Table> tables = List.of();
 
     /**
      * @param user the role, quoted, for remedies
      * @param problems takes what is found
      */
-    ReplicationChecks(
-            Pipe pipe,
-            PostgresClient postgres,
-            Query source,
-            String user,
-            List<SourceChecks.Table> tables,
-            List<Problem> problems) {
+    ReplicationChecks(Pipe pipe, PostgresClient postgres, Query source, String user, List<Problem> problems) {
         this.pipe = pipe;
         this.postgres = postgres;
         this.source = source;
         this.user = user;
-        this.tables = tables;
         this.problems = problems;
         this.mode = pipe.settings().replicationMode();
     }
 
-    void run() throws SQLException {
-        checkReplication();
-        checkPublications();
-        checkSlot();
-    }
-
-    /** Of the server; null when it was not asked or did not answer. */
-    String systemIdentifier() {
-        return systemIdentifier;
-    }
-
-    boolean slotIsThere() {
-        return slotIsThere;
-    }
-
-    /** What streaming needs of server and role. */
-    private void checkReplication() throws SQLException {
+    /**
+     * What streaming needs of server and role.
+     *
+     * @return the server's system identifier; null when it was not asked or did not answer
+     */
+    String checkServer() throws SQLException {
         var level = source.setting("wal_level");
         if (!level.equals("logical")) {
             problem(
@@ -74,7 +62,7 @@ final class ReplicationChecks {
                     "wal_level is " + level,
                     "ALTER SYSTEM SET wal_level = 'logical', then restart the server; on managed services set the parameter for logical replication");
         }
-        boolean mayReplicate = source.one("""
+        mayReplicate = source.one("""
                 SELECT rolsuper OR rolreplication
                     OR EXISTS (SELECT FROM pg_roles m WHERE m.rolname = 'rds_replication' AND pg_has_role(m.oid, 'USAGE'))
                 FROM pg_roles WHERE rolname = current_user
@@ -86,42 +74,81 @@ final class ReplicationChecks {
                     "has no right to replicate",
                     "ALTER ROLE " + user + " REPLICATION; on Amazon RDS: GRANT rds_replication TO " + user);
         }
-        slotIsThere = Slots.find(source.connection(), pipe.slot()).isPresent();
-        int needed = (slotIsThere ? 0 : 1) + (mode.loads() ? 1 : 0);
+        slot = Slots.find(source.connection(), pipe.slot());
+        if (mayReplicate && freeSenders() > 0) {
+            identifySystem();
+        }
+        return systemIdentifier;
+    }
+
+    /** What tells whether a stream can go on. */
+    Continuity.Source source(Recorded recorded) throws SQLException {
+        var publications = new HashSet<String>();
+        for (var build : recorded.builds()) {
+            if (build.publishing() != null
+                    && !publications.contains(build.publishing().publication())
+                    && Publications.find(source.connection(), build.publishing().publication())
+                            .isPresent()) {
+                publications.add(build.publishing().publication());
+            }
+        }
+        var written = source.one(
+                "SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_insert_lsn() END",
+                row -> row.getString(1));
+        return new Continuity.Source(
+                postgres.object(), systemIdentifier, slot, written == null ? null : Lsn.parse(written), publications);
+    }
+
+    /**
+     * What is needed for the tables that are to be built or loaded.
+     *
+     * @param followed whether a stream goes on
+     * @param load whether rows are to be loaded
+     */
+    void checkTables(List<SourceChecks.Table> unsettled, boolean followed, boolean load) throws SQLException {
+        tables = unsettled;
         checkFree(
                 "NoFreeSlot",
                 "max_replication_slots",
                 "SELECT count(*) FROM pg_replication_slots",
-                needed,
+                (slot.isPresent() ? 0 : 1) + (load ? 1 : 0),
+                load,
                 "replication slots",
                 "drop a slot that nobody reads: SELECT slot_name, active FROM pg_replication_slots");
-        boolean senders = checkFree(
+        checkFree(
                 "NoFreeSender",
                 "max_wal_senders",
-                "SELECT count(*) FROM pg_stat_get_wal_senders()",
-                1 + (mode.loads() ? 1 : 0),
+                SENDERS,
+                (slot.isPresent() && slot.get().activePid() != null ? 0 : 1) + (load ? 1 : 0),
+                load,
                 "WAL senders",
                 "stop a replication connection: SELECT pid, application_name FROM pg_stat_replication");
-        if (mayReplicate && senders) {
-            identifySystem();
+        if (pipe.settings().ownsPublication()) {
+            checkOwnPublications();
+        } else {
+            checkPublication();
         }
+        checkSlot(followed);
     }
 
-    private boolean checkFree(String reason, String setting, String used, int needed, String what, String wayOut)
+    private int freeSenders() throws SQLException {
+        return Integer.parseInt(source.setting("max_wal_senders")) - source.one(SENDERS, row -> row.getInt(1));
+    }
+
+    private void checkFree(
+            String reason, String setting, String used, int needed, boolean load, String what, String wayOut)
             throws SQLException {
         int limit = Integer.parseInt(source.setting(setting));
         int inUse = source.one(used, row -> row.getInt(1));
         if (limit - inUse >= needed) {
-            return true;
+            return;
         }
         problem(
                 reason,
                 postgres.object(),
                 "%d of %d %s are in use, the pipe needs %d more%s"
-                        .formatted(
-                                inUse, limit, what, needed, mode.loads() ? " (one of them for the initial load)" : ""),
+                        .formatted(inUse, limit, what, needed, load ? " (one of them for the load)" : ""),
                 "Raise " + setting + " and restart the server; or " + wayOut);
-        return false;
     }
 
     /** Opens a replication connection, which pg_hba.conf or a pooler may refuse though ordinary ones are let in. */
@@ -135,14 +162,13 @@ final class ReplicationChecks {
         }
     }
 
-    private void checkPublications() throws SQLException {
-        if (pipe.settings().ownsPublication()) {
-            checkOwnPublications();
-            return;
-        }
+    private void checkPublication() throws SQLException {
         var object = "publication " + pipe.publication();
         var publication = Publications.find(source.connection(), pipe.publication());
         if (publication.isEmpty()) {
+            if (tables.isEmpty()) {
+                return; // its tables are followed, and that it is gone is said of them
+            }
             problem(
                     "PublicationMissing",
                     object,
@@ -269,12 +295,12 @@ final class ReplicationChecks {
         }
     }
 
-    private void checkSlot() throws SQLException {
+    /** @param followed where it is, what keeps the stream from going on is said already */
+    private void checkSlot(boolean followed) throws SQLException {
         var own = pipe.settings().ownsSlot();
         var object = "slot " + pipe.slot();
-        var found = Slots.find(source.connection(), pipe.slot());
-        if (found.isEmpty()) {
-            if (!own) {
+        if (slot.isEmpty()) {
+            if (!own && !followed) {
                 problem(
                         "SlotMissing",
                         object,
@@ -284,41 +310,39 @@ final class ReplicationChecks {
             }
             return;
         }
-        var slot = found.get();
+        var found = slot.get();
         var database = source.one("SELECT current_database()", row -> row.getString(1));
         var instead = own ? "Drop it, if nobody reads it" : "Name another slot, or leave replicationSlotName empty";
-        if (!"pgoutput".equals(slot.plugin())) {
+        if (!"pgoutput".equals(found.plugin())) {
             problem(
                     "SlotUnusable",
                     object,
-                    slot.plugin() == null
+                    found.plugin() == null
                             ? "is a physical slot"
-                            : "uses the plugin " + slot.plugin() + ", not pgoutput",
+                            : "uses the plugin " + found.plugin() + ", not pgoutput",
                     instead);
-        } else if (!database.equals(slot.database())) {
-            problem("SlotUnusable", object, "was created in database " + slot.database(), instead);
-        } else if (slot.temporary()) {
+        } else if (!database.equals(found.database())) {
+            problem("SlotUnusable", object, "was created in database " + found.database(), instead);
+        } else if (found.temporary()) {
             problem("SlotUnusable", object, "is temporary: it goes with the session that made it", instead);
-        } else if (slot.lost()) {
+        } else if (found.lost() && !own && !followed) {
             problem(
                     "SlotInvalidated",
                     object,
                     "is invalidated (wal_status lost): the changes it was to keep are gone",
-                    own
-                            ? "Delete and create the pipe, so that it loads anew"
-                            : "Drop the slot, create it anew, and load what was missed");
+                    "Drop the slot, create it anew, and load what was missed");
         }
-        if (slot.activePid() != null) {
+        if (found.activePid() != null) {
             var reader = source.find(
                             "SELECT application_name FROM pg_stat_activity WHERE pid = ?",
                             row -> row.getString(1),
-                            slot.activePid())
+                            found.activePid())
                     .orElse("");
             if (!reader.startsWith(pipe.applicationName(""))) {
                 problem(
                         "SlotInUse",
                         object,
-                        "is being read by pid " + slot.activePid() + " (application_name \"" + reader + "\")",
+                        "is being read by pid " + found.activePid() + " (application_name \"" + reader + "\")",
                         "Stop that reader; a slot serves one");
             }
         }

@@ -26,14 +26,17 @@ final class SourceChecks {
     private final ReplicationMode mode;
     private final List<Problem> problems = new ArrayList<>();
     private final List<Table> tables = new ArrayList<>();
+    private Recorded recorded;
+    private Work work;
     private String systemIdentifier;
-    private boolean slotIsThere;
     /** Quoted, for remedies. */
     private String user;
 
-    private SourceChecks(Pipe pipe, PostgresClient postgres) {
+    private SourceChecks(Pipe pipe, PostgresClient postgres, Recorded recorded) {
         this.pipe = pipe;
         this.postgres = postgres;
+        this.recorded = recorded;
+        this.work = Work.of(pipe, recorded);
         this.mode = pipe.settings().replicationMode();
     }
 
@@ -41,18 +44,23 @@ final class SourceChecks {
     record Table(TableMapping mapping, SourceTable source, TableDefinition definition) {}
 
     /**
-     * @param tables those that were found, in the mappings' order
+     * @param recorded what counts of what is recorded
+     * @param work what is to be done
+     * @param tables those that need a look and were found, in the mappings' order
      * @param systemIdentifier of the server; null when it was not asked or did not answer
-     * @param slotIsThere whether the slot that is to be read exists
      */
-    record Result(List<Table> tables, String systemIdentifier, boolean slotIsThere, List<Problem> problems) {}
+    record Result(Recorded recorded, Work work, List<Table> tables, String systemIdentifier, List<Problem> problems) {}
 
     /** @throws PipeException retryable, when the connection is lost on the way */
-    static Result run(Pipe pipe, PostgresClient postgres) {
-        var checks = new SourceChecks(pipe, postgres);
+    static Result run(Pipe pipe, PostgresClient postgres, Recorded recorded) {
+        var checks = new SourceChecks(pipe, postgres, recorded);
         checks.run();
         return new Result(
-                List.copyOf(checks.tables), checks.systemIdentifier, checks.slotIsThere, List.copyOf(checks.problems));
+                checks.recorded,
+                checks.work,
+                List.copyOf(checks.tables),
+                checks.systemIdentifier,
+                List.copyOf(checks.problems));
     }
 
     private void run() {
@@ -62,13 +70,21 @@ final class SourceChecks {
             if (!checkServer(source)) {
                 return;
             }
-            checkTables(source);
-            if (mode.streams()) {
-                var replication = new ReplicationChecks(pipe, postgres, source, user, List.copyOf(tables), problems);
-                replication.run();
-                systemIdentifier = replication.systemIdentifier();
-                slotIsThere = replication.slotIsThere();
+            if (!mode.streams()) {
+                recorded = recorded.unfollowed();
+                work = Work.of(pipe, recorded);
+                checkTables(source);
+                return;
             }
+            var replication = new ReplicationChecks(pipe, postgres, source, user, problems);
+            systemIdentifier = replication.checkServer();
+            var continuity = Continuity.of(pipe, recorded, replication.source(recorded));
+            continuity.problem().ifPresent(problems::add);
+            recorded = continuity.recorded();
+            work = Work.of(pipe, recorded);
+            checkTables(source);
+            replication.checkTables(
+                    List.copyOf(tables), !recorded.followed(pipe).isEmpty(), work.leavesLoad(mode.loads()));
         } catch (SQLException e) {
             throw PostgresErrors.of(e, postgres.object());
         }
@@ -102,7 +118,9 @@ final class SourceChecks {
                         "Map it once; a second pipe can copy it to a second target");
                 continue;
             }
-            checkTable(source, mapping);
+            if (work.tables().stream().noneMatch(table -> table.mapping() == mapping && table.settled(mode.loads()))) {
+                checkTable(source, mapping);
+            }
         }
         checkPartitionsOfMappedTables(source);
     }
@@ -248,12 +266,27 @@ final class SourceChecks {
                     table.source().relid(),
                     table.source().relid(),
                     pipe.mappings().stream().map(TableMapping::source).toArray(String[]::new));
-            root.ifPresent(name -> problem(
-                    "PartitionOfMappedTable",
-                    "table " + table.mapping().source(),
-                    "is a partition of " + name + ", which is mapped too: its changes go there",
-                    "Map one of the two"));
+            root.ifPresent(name -> partitionOf(table.mapping().source(), name));
+            var settled = pipe.mappings().stream()
+                    .map(TableMapping::source)
+                    .filter(name -> tables.stream()
+                            .noneMatch(other -> other.mapping().source().equals(name)))
+                    .toArray(String[]::new);
+            source.strings("""
+                            SELECT n.nspname || '.' || c.relname FROM pg_partition_tree(?::oid::regclass) p
+                            JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace
+                            WHERE n.nspname || '.' || c.relname = ANY (?)
+                            """, table.source().relid(), settled)
+                    .forEach(name -> partitionOf(name, table.mapping().source()));
         }
+    }
+
+    private void partitionOf(String partition, String root) {
+        problem(
+                "PartitionOfMappedTable",
+                "table " + partition,
+                "is a partition of " + root + ", which is mapped too: its changes go there",
+                "Map one of the two");
     }
 
     private void problem(String reason, String object, String message, String remedy) {

@@ -362,7 +362,7 @@ final class TestPipe implements AutoCloseable {
                     engine.appendOnly() ? List.of() : found.primaryKey(),
                     columns);
             client.execute(TargetTable.createStatement(
-                    wanted, TargetTable.engine(wanted, true), TargetTable.comment(pipe, wanted)));
+                    wanted, null, TargetTable.engine(wanted, true), TargetTable.comment(pipe, wanted)));
             return request == null ? wanted : wanted.built(request, null, null);
         } catch (SQLException e) {
             throw new IllegalStateException(e);

@@ -14,7 +14,7 @@ class TargetTableTest {
     void keepsOneRowAKey() {
         var orders = definition(TableEngine.ReplacingMergeTree, List.of("id", "it's `odd` \\"));
 
-        assertThat(TargetTable.createStatement(orders, TargetTable.engine(orders, true), "ClickPipe u: it's"))
+        assertThat(TargetTable.createStatement(orders, null, TargetTable.engine(orders, true), "ClickPipe u: it's"))
                 .isEqualTo("""
                         CREATE TABLE `orders` (
                             `id` Int64,
@@ -32,7 +32,7 @@ class TargetTableTest {
     void appendsEveryChange() {
         var orders = definition(TableEngine.MergeTree, List.of());
 
-        assertThat(TargetTable.createStatement(orders, TargetTable.engine(orders, true), "c"))
+        assertThat(TargetTable.createStatement(orders, null, TargetTable.engine(orders, true), "c"))
                 .contains(
                         "`_clickpipe_operation` LowCardinality(String),\n    `_clickpipe_committed_at` DateTime64(6, 'UTC'),\n")
                 .contains("\n) ENGINE = MergeTree\nORDER BY tuple()\nCOMMENT");
@@ -42,7 +42,7 @@ class TargetTableTest {
     void sortsByColumnsThatMayBeNull() {
         var orders = definition(TableEngine.ReplacingMergeTree, List.of("it's", "id"));
 
-        assertThat(TargetTable.createStatement(orders, TargetTable.engine(orders, false), "c"))
+        assertThat(TargetTable.createStatement(orders, null, TargetTable.engine(orders, false), "c"))
                 .contains(
                         "ENGINE = ReplacingMergeTree(_clickpipe_version)\nORDER BY (`it's`, `id`)\nSETTINGS allow_nullable_key = 1\n");
     }

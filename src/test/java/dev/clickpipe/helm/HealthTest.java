@@ -1,60 +1,42 @@
 package dev.clickpipe.helm;
 
-import static dev.clickpipe.helm.HealthTest.Argo.Degraded;
-import static dev.clickpipe.helm.HealthTest.Argo.Healthy;
-import static dev.clickpipe.helm.HealthTest.Argo.Progressing;
-import static dev.clickpipe.helm.HealthTest.Kstatus.Current;
-import static dev.clickpipe.helm.HealthTest.Kstatus.Failed;
-import static dev.clickpipe.helm.HealthTest.Kstatus.InProgress;
-import static dev.clickpipe.helm.HealthTest.Kstatus.Terminating;
+import static dev.clickpipe.helm.Health.Argo.Degraded;
+import static dev.clickpipe.helm.Health.Argo.Healthy;
+import static dev.clickpipe.helm.Health.Argo.Progressing;
+import static dev.clickpipe.helm.Health.Argo.Suspended;
+import static dev.clickpipe.helm.Health.Kstatus.Current;
+import static dev.clickpipe.helm.Health.Kstatus.Failed;
+import static dev.clickpipe.helm.Health.Kstatus.InProgress;
+import static dev.clickpipe.helm.Health.Kstatus.Terminating;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.params.provider.Arguments.arguments;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
+import dev.clickpipe.StoredPipe;
 import dev.clickpipe.api.Phase;
 import java.io.IOException;
 import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.FieldSource;
-import org.luaj.vm2.LuaTable;
-import org.luaj.vm2.LuaValue;
-import org.luaj.vm2.lib.jse.JsePlatform;
+import org.junit.jupiter.params.provider.MethodSource;
 
-/** How generic tools read a pipe: Argo CD by the script of this repository, kubectl plugins and Flux by kstatus. */
+/** The committed statuses; {@code EndToEndIT} judges likewise every one that its cluster stores. */
 class HealthTest {
-    enum Argo {
-        Healthy,
-        Progressing,
-        Degraded
-    }
-
-    enum Kstatus {
-        Current,
-        InProgress,
-        Failed,
-        Terminating
-    }
-
-    record Case(String file, Argo argo, Kstatus kstatus) {}
-
-    private static final Path SCRIPT = Path.of("helm/argocd/health.lua");
-    private static final Path STATUSES = Path.of("src/test/resources/statuses");
-    private static final ObjectMapper YAML = new ObjectMapper(new YAMLFactory());
+    record Case(String file, Health.Argo argo, Health.Kstatus kstatus) {}
 
     static final List<Case> CASES = List.of(
+            // Before the operator has seen it: without a status kstatus takes a resource for done, Argo CD must not.
+            new Case("unseen.yaml", Progressing, Current),
             new Case("provisioning.yaml", Progressing, InProgress),
             new Case("provisioning-secret-missing.yaml", Progressing, InProgress),
             new Case("setup.yaml", Progressing, InProgress),
             new Case("setup-source-down.yaml", Progressing, InProgress),
             new Case("snapshot.yaml", Progressing, InProgress),
-            new Case("snapshot-source-down.yaml", Progressing, InProgress),
+            new Case("fake-kubelet/snapshot-source-down.yaml", Progressing, InProgress),
             new Case("running-worker-starting.yaml", Progressing, InProgress),
             new Case("running.yaml", Healthy, Current),
             new Case("running-spec-edited.yaml", Progressing, InProgress),
@@ -62,28 +44,58 @@ class HealthTest {
             new Case("completed.yaml", Healthy, Current),
             new Case("failed-in-setup.yaml", Degraded, Failed),
             new Case("failed-while-streaming.yaml", Degraded, Failed),
-            new Case("deleting.yaml", Progressing, Terminating),
-            // Before the operator has seen it: without a status kstatus takes a resource for done, Argo CD must not.
-            new Case("unseen.yaml", Progressing, Current));
+            new Case("deleting.yaml", Progressing, Terminating));
 
     @ParameterizedTest
     @FieldSource("CASES")
-    void argoCdSeesIt(Case one) throws IOException {
-        var health = argo(read(one.file()));
-        assertThat(health.get("status").tojstring()).isEqualTo(one.argo().name());
-        assertThat(health.get("message").tojstring()).isNotEmpty();
+    void isReadRight(Case one) throws IOException {
+        var pipe = StoredPipe.committed(one.file()).json();
+        assertThat(Health.of(pipe)).isEqualTo(new Health(one.argo(), one.kstatus()));
+        assertThat(Health.message(pipe)).isNotEmpty();
+    }
+
+    /** Of those there is no captured status yet. */
+    static List<Arguments> made() {
+        return List.of(
+                arguments(made("Pausing", false, "Reconciling"), Progressing, InProgress),
+                arguments(made("Paused", true), Suspended, Current),
+                arguments(made("Paused", true, "SlotAtRisk"), Degraded, Current),
+                arguments(made("Running", true, "SlotAtRisk"), Degraded, Current),
+                arguments(made("Modifying", false, "Reconciling"), Progressing, InProgress),
+                arguments(made("Resync", false, "Reconciling"), Progressing, InProgress));
     }
 
     @ParameterizedTest
-    @FieldSource("CASES")
-    void kstatusSeesIt(Case one) throws IOException {
-        assertThat(kstatus(read(one.file()))).isEqualTo(one.kstatus());
+    @MethodSource("made")
+    void isReadRight(StoredPipe pipe, Health.Argo argo, Health.Kstatus kstatus) {
+        assertThat(Health.of(pipe.json())).isEqualTo(new Health(argo, kstatus));
+        assertThat(Health.message(pipe.json())).isNotEmpty();
+    }
+
+    private static StoredPipe made(String phase, boolean ready, String... others) {
+        return StoredPipe.parse("""
+                metadata: {generation: 2}
+                status:
+                  phase: %1$s
+                  message: The pipe is %1$s.
+                  observedGeneration: 2
+                  conditions:
+                    - {type: Ready, status: "%2$s", reason: %1$s, message: The pipe is %1$s.}
+                    - {type: Reconciling, status: "%3$s", reason: %1$s, message: Nothing is under way.}
+                    - {type: Stalled, status: "False", reason: %1$s, message: It needs nobody to go on.}
+                    - {type: SlotAtRisk, status: "%4$s", reason: %1$s, message: WAL is about to be dropped.}
+                """.formatted(
+                        phase,
+                        ready ? "True" : "False",
+                        List.of(others).contains("Reconciling") ? "True" : "False",
+                        List.of(others).contains("SlotAtRisk") ? "True" : "False"));
     }
 
     @Test
     void everyStatusIsJudged() throws IOException {
-        try (var files = Files.list(STATUSES)) {
-            assertThat(files.map(file -> file.getFileName().toString()))
+        try (var files = Files.walk(StoredPipe.DIRECTORY)) {
+            assertThat(files.filter(Files::isRegularFile)
+                            .map(file -> StoredPipe.DIRECTORY.relativize(file).toString()))
                     .containsExactlyInAnyOrderElementsOf(
                             CASES.stream().map(Case::file).toList());
         }
@@ -94,73 +106,10 @@ class HealthTest {
     void everyPhaseIsThere() throws IOException {
         var phases = new ArrayList<String>();
         for (var one : CASES) {
-            phases.add(read(one.file()).at("/status/phase").asText());
+            phases.add(StoredPipe.committed(one.file()).phase());
         }
+        made().forEach(one -> phases.add(((StoredPipe) one.get()[0]).phase()));
         assertThat(phases)
                 .containsAll(Arrays.stream(Phase.values()).map(Phase::name).toList());
-    }
-
-    private static JsonNode read(String file) throws IOException {
-        return YAML.readTree(STATUSES.resolve(file).toFile());
-    }
-
-    /** As Argo CD runs it: the resource is the global {@code obj}, the result a table. */
-    private static LuaTable argo(JsonNode pipe) throws IOException {
-        var lua = JsePlatform.standardGlobals();
-        lua.set("obj", lua(pipe));
-        return lua.load(Files.readString(SCRIPT), "health.lua").call().checktable();
-    }
-
-    private static LuaValue lua(JsonNode value) {
-        return switch (value.getNodeType()) {
-            case OBJECT -> {
-                var table = new LuaTable();
-                for (Map.Entry<String, JsonNode> field : value.properties()) {
-                    table.set(field.getKey(), lua(field.getValue()));
-                }
-                yield table;
-            }
-            case ARRAY -> {
-                var table = new LuaTable();
-                value.forEach(item -> table.set(table.length() + 1, lua(item)));
-                yield table;
-            }
-            case NUMBER -> LuaValue.valueOf(value.asDouble());
-            case BOOLEAN -> LuaValue.valueOf(value.asBoolean());
-            case STRING -> LuaValue.valueOf(value.asText());
-            default -> LuaValue.NIL;
-        };
-    }
-
-    /** The generic rules of sigs.k8s.io/cli-utils, pkg/kstatus/status: deletion, generation, Reconciling and Stalled, then Ready. */
-    private static Kstatus kstatus(JsonNode pipe) {
-        if (pipe.path("metadata").has("deletionTimestamp")) {
-            return Terminating;
-        }
-        var status = pipe.path("status");
-        if (status.has("observedGeneration")
-                && status.get("observedGeneration").asLong()
-                        != pipe.at("/metadata/generation").asLong()) {
-            return InProgress;
-        }
-        for (var condition : status.path("conditions")) {
-            if (is(condition, "Reconciling", "True")) {
-                return InProgress;
-            }
-            if (is(condition, "Stalled", "True")) {
-                return Failed;
-            }
-        }
-        for (var condition : status.path("conditions")) {
-            if (condition.get("type").asText().equals("Ready")) {
-                return is(condition, "Ready", "True") ? Current : InProgress;
-            }
-        }
-        return Current;
-    }
-
-    private static boolean is(JsonNode condition, String type, String status) {
-        return condition.get("type").asText().equals(type)
-                && condition.get("status").asText().equals(status);
     }
 }

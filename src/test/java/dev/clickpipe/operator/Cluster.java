@@ -206,8 +206,10 @@ final class Cluster {
         }
     }
 
-    void awaitPhase(String name, Phase phase) {
-        await(name + " to be " + phase, name, pipe -> pipe.getStatus().phase() == phase);
+    /** One of them: the first may be over too soon to be seen. */
+    void awaitPhase(String name, Phase... phases) {
+        await(name + " to be " + List.of(phases), name, pipe -> List.of(phases)
+                .contains(pipe.getStatus().phase()));
     }
 
     void awaitReady(String name) {

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.clickpipe.api.ClickPipeStatus;
 import dev.clickpipe.api.Phase;
 import dev.clickpipe.operator.Plan.Load;
+import dev.clickpipe.operator.Plan.Reached;
 import dev.clickpipe.operator.Plan.Standing;
 import dev.clickpipe.operator.Plan.Stream;
 import io.fabric8.kubernetes.api.model.Condition;
@@ -31,11 +32,15 @@ class ConditionsTest {
                     Running      | READY       | Ready=True Reconciling=False Stalled=False
                     Running      | PROGRESSING | Ready=False Reconciling=True Stalled=False
                     Running      | HINDERED    | Ready=False Reconciling=False Stalled=False
+                    Modifying    | PROGRESSING | Ready=False Reconciling=True Stalled=False
+                    Resync       | PROGRESSING | Ready=False Reconciling=True Stalled=False
+                    Pausing      | PROGRESSING | Ready=False Reconciling=True Stalled=False
+                    Paused       | READY       | Ready=True Reconciling=False Stalled=False
                     Completed    | READY       | Ready=True Reconciling=False Stalled=False
                     Failed       | STALLED     | Ready=False Reconciling=False Stalled=True
                     """)
     void whatTheyAre(Phase phase, Standing standing, String conditions) {
-        var made = Conditions.of(plan(phase, standing, new Cause("Why", "because")), null, 7, NOW);
+        var made = Conditions.of(plan(phase, standing, new Cause("Why", "because")), null, null, 7, NOW);
         assertThat(made.stream()
                         .limit(3)
                         .map(c -> c.getType() + "=" + c.getStatus())
@@ -53,15 +58,18 @@ class ConditionsTest {
 
     @Test
     void theTransitionTimeIsThatOfTheStatusAlone() {
-        var before = status(Conditions.of(plan(Phase.Setup, Standing.PROGRESSING, new Cause("A", "a")), null, 1, NOW));
+        var before =
+                status(Conditions.of(plan(Phase.Setup, Standing.PROGRESSING, new Cause("A", "a")), null, null, 1, NOW));
         var later = NOW.plusSeconds(60);
 
-        var sameStatus = Conditions.of(plan(Phase.Setup, Standing.HINDERED, new Cause("B", "b")), before, 2, later);
+        var sameStatus =
+                Conditions.of(plan(Phase.Setup, Standing.HINDERED, new Cause("B", "b")), null, before, 2, later);
         assertThat(time(sameStatus, Conditions.READY)).isEqualTo(Status.time(NOW));
         assertThat(sameStatus.getFirst().getReason()).isEqualTo("B");
         assertThat(sameStatus.getFirst().getObservedGeneration()).isEqualTo(2);
 
-        var otherStatus = Conditions.of(plan(Phase.Running, Standing.READY, new Cause("C", "c")), before, 2, later);
+        var otherStatus =
+                Conditions.of(plan(Phase.Running, Standing.READY, new Cause("C", "c")), null, before, 2, later);
         assertThat(time(otherStatus, Conditions.READY)).isEqualTo(Status.time(later));
         assertThat(time(otherStatus, Conditions.RECONCILING)).isEqualTo(Status.time(later));
         assertThat(time(otherStatus, Conditions.STALLED)).isEqualTo(Status.time(NOW));
@@ -82,8 +90,7 @@ class ConditionsTest {
                 phase,
                 standing,
                 cause,
-                null,
-                Load.INCOMPLETE,
+                new Reached(null, null, Load.INCOMPLETE),
                 Set.of(),
                 Stream.KEEP,
                 Duration.ofMinutes(1),

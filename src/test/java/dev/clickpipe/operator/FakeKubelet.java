@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.datatype.jsr310.JavaTimeModule;
 import com.sun.net.httpserver.HttpServer;
+import dev.clickpipe.api.ClickPipe;
 import dev.clickpipe.pipe.ExitCode;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.Termination;
@@ -24,6 +25,7 @@ import io.fabric8.kubernetes.api.model.batch.v1.JobConditionBuilder;
 import io.fabric8.kubernetes.api.model.batch.v1.JobStatusBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
+import io.fabric8.kubernetes.client.utils.Serialization;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetAddress;
@@ -76,6 +78,11 @@ final class FakeKubelet {
             container.start();
             container.says(streaming());
         });
+        when(Role.RESYNC, FakeKubelet::succeed);
+        when(Role.INSPECT, container -> {
+            container.start();
+            container.exit(0, Termination.seen(slot(4096, null, "reserved")));
+        });
         when(Role.TEARDOWN, FakeKubelet::succeed);
         loop = Thread.ofVirtual().name("kubelet " + namespace).start(this::loop);
     }
@@ -123,6 +130,28 @@ final class FakeKubelet {
 
     static WorkerStatus streaming() {
         return streaming(0);
+    }
+
+    static WorkerStatus streaming(WorkerStatus.Table... tables) {
+        return new WorkerStatus(
+                "cdc", WorkerStatus.State.Working, null, null, streaming().replication(), List.of(tables));
+    }
+
+    /** What an inspection sees. @param safe null: max_slot_wal_keep_size is unlimited */
+    static WorkerStatus.Replication slot(long retained, Long safe, String walStatus) {
+        return new WorkerStatus.Replication(
+                "slot", "pub", "0/1A", "0/2B", retained, 0, retained, safe, walStatus, null, 0);
+    }
+
+    /** Waits for a person, and looks now and then whether it has come. */
+    static WorkerStatus failed(String reason, String message) {
+        return new WorkerStatus(
+                "cdc",
+                WorkerStatus.State.Failed,
+                new Problem(reason, "slot clickpipe_orders", message, "Set a new spec.resync"),
+                null,
+                null,
+                List.of());
     }
 
     static WorkerStatus streaming(long lagBytes) {
@@ -206,6 +235,21 @@ final class FakeKubelet {
 
         String name() {
             return pod.getMetadata().getName();
+        }
+
+        /** The pipe as its worker reads it. */
+        ClickPipe pipe() throws InterruptedException {
+            var map = pod.getSpec().getVolumes().stream()
+                    .filter(volume -> volume.getName().equals("pipe"))
+                    .map(volume -> volume.getConfigMap().getName())
+                    .findFirst()
+                    .orElseThrow();
+            var file = client.configMaps().inNamespace(namespace).withName(map).get();
+            while (file == null) {
+                Thread.sleep(20); // as the real one, which would not have started it
+                file = client.configMaps().inNamespace(namespace).withName(map).get();
+            }
+            return Serialization.unmarshal(file.getData().get("pipe.yaml"), ClickPipe.class);
         }
 
         void schedule() {
@@ -433,10 +477,8 @@ final class FakeKubelet {
         var deployments =
                 client.apps().deployments().inNamespace(namespace).list().getItems();
         var pods = client.pods().inNamespace(namespace).list().getItems();
-        var pipes = uids(client.resources(dev.clickpipe.api.ClickPipe.class)
-                .inNamespace(namespace)
-                .list()
-                .getItems());
+        var pipes = uids(
+                client.resources(ClickPipe.class).inNamespace(namespace).list().getItems());
 
         jobs.stream().filter(job -> orphaned(job, pipes)).forEach(job -> client.resource(job)
                 .delete());

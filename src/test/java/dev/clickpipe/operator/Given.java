@@ -9,6 +9,7 @@ import dev.clickpipe.operator.Observed.Pod;
 import dev.clickpipe.operator.Observed.Report;
 import dev.clickpipe.operator.Observed.Run;
 import dev.clickpipe.operator.Plan.JobRef;
+import dev.clickpipe.operator.Plan.Load;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.Termination;
 import dev.clickpipe.pipe.WorkerStatus;
@@ -32,6 +33,11 @@ record Given(ClickPipe pipe, Observed observed) {
         return new Given(Pipes.withMode(mode), Observed.NOTHING);
     }
 
+    /** A pipe whose changes are replicated, and all is well. */
+    static Given live() {
+        return cdc().accepted(Phase.Running, true).deployment().streamPod(running(), says(WorkerStatus.State.Working));
+    }
+
     Plan plan() {
         return plan(NOW);
     }
@@ -42,31 +48,61 @@ record Given(ClickPipe pipe, Observed observed) {
 
     // ---- status ----
 
-    /** The last status, of a pipe whose Setup was never accepted. */
+    /** The last status, of a pipe whose Setup was started and never accepted. */
     Given phase(Phase phase) {
-        return status(phase, null, false, new Cause(phase.name(), ""));
+        var mark = new SetupMark(Manifest.setupKey(pipe), Worker.generation(pipe), false, null);
+        return status(phase, mark, Load.INCOMPLETE, new Cause(phase.name(), ""));
     }
 
     /** The last status of a pipe whose Setup was accepted for this spec. */
     Given accepted(Phase phase, boolean loaded) {
-        return status(phase, Manifest.setupKey(pipe), loaded, new Cause(phase.name(), ""));
+        return accepted(phase, loaded ? Load.COMPLETE : Load.INCOMPLETE);
+    }
+
+    Given accepted(Phase phase, Load load) {
+        var mark = new SetupMark(Manifest.setupKey(pipe), Worker.generation(pipe), true, Manifest.streamKey(pipe));
+        return status(phase, mark, load, new Cause(phase.name(), ""));
+    }
+
+    /** The last status of a pipe that was accepted once, while Setup is under way for the spec as it is now. */
+    Given due(Phase phase) {
+        var mark = new SetupMark(Manifest.setupKey(pipe), Worker.generation(pipe), false, Manifest.streamKey(pipe));
+        return new Given(
+                Pipes.with(
+                        pipe,
+                        phase,
+                        mark,
+                        Load.COMPLETE,
+                        new Cause(phase.name(), ""),
+                        pipe.getStatus().tables()),
+                observed);
     }
 
     Given failedWith(String message) {
         var status = pipe.getStatus();
+        var first = new SetupMark(Manifest.setupKey(pipe), Worker.generation(pipe), false, null);
         return status(
                 Phase.Failed,
-                status == null ? null : status.observedSetup(),
-                Conditions.isTrue(status, Conditions.INITIAL_LOAD_COMPLETE),
+                SetupMark.read(status == null ? null : status.observedSetup()).orElse(first),
+                Conditions.load(status),
                 new Cause("Refused", message));
     }
 
-    private Given status(Phase phase, String setup, boolean loaded, Cause ready) {
-        return new Given(Pipes.with(pipe, phase, setup, loaded, ready), observed);
+    private Given status(Phase phase, SetupMark setup, Load load, Cause ready) {
+        return new Given(Pipes.with(pipe, phase, setup, load, ready), observed);
     }
 
+    /** As the API server counts it. */
     Given edited(String from, String to) {
-        return new Given(Pipes.edited(pipe, from, to), observed);
+        var edited = Pipes.edited(pipe, from, to);
+        edited.getMetadata().setGeneration(Worker.generation(pipe) + 1);
+        return new Given(edited, observed);
+    }
+
+    Given lostItsStatus() {
+        var copy = Pipes.copy(pipe);
+        copy.setStatus(null);
+        return new Given(copy, observed);
     }
 
     Given deletedAt(Instant time) {
@@ -87,6 +123,7 @@ record Given(ClickPipe pipe, Observed observed) {
         var ref = new JobRef(role, Manifest.of(pipe, role).key(), attempt);
         var run = new Run(
                 ref,
+                Worker.generation(pipe),
                 Worker.name(ref, pipe),
                 WORKER.template(pipe, role),
                 image,
@@ -104,6 +141,7 @@ record Given(ClickPipe pipe, Observed observed) {
         var last = runs.removeLast();
         runs.add(new Run(
                 last.ref(),
+                last.generation(),
                 last.name(),
                 last.template(),
                 last.image(),
@@ -119,6 +157,7 @@ record Given(ClickPipe pipe, Observed observed) {
         var last = runs.removeLast();
         runs.add(new Run(
                 last.ref(),
+                last.generation(),
                 last.name(),
                 last.template(),
                 last.image(),
@@ -262,6 +301,16 @@ record Given(ClickPipe pipe, Observed observed) {
                 0,
                 "Completed",
                 new Termination(Termination.SUCCEEDED, "done", null, false, List.of(), null, null),
+                null);
+    }
+
+    /** Setup's or a load's last words. */
+    static End loaded(int done, int total, int replacements) {
+        var load = new WorkerStatus.Load(done, total, replacements, 0, 0, 0, 0, 0, null);
+        return new End(
+                0,
+                "Completed",
+                new Termination(Termination.SUCCEEDED, "done", null, false, List.of(), load, null),
                 null);
     }
 

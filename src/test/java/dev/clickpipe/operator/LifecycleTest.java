@@ -8,6 +8,8 @@ import static dev.clickpipe.operator.Given.evicted;
 import static dev.clickpipe.operator.Given.fatal;
 import static dev.clickpipe.operator.Given.goneBy;
 import static dev.clickpipe.operator.Given.killed;
+import static dev.clickpipe.operator.Given.live;
+import static dev.clickpipe.operator.Given.loaded;
 import static dev.clickpipe.operator.Given.mode;
 import static dev.clickpipe.operator.Given.report;
 import static dev.clickpipe.operator.Given.restartedAfter;
@@ -138,7 +140,7 @@ class LifecycleTest {
                         PROGRESSING,
                         "Snapshot",
                         "snapshot-1",
-                        KEEP),
+                        APPLY),
                 row(
                         "the same once more: nothing was written the first time",
                         cdc().phase(Phase.Setup).job(SETUP, 1, SUCCEEDED).job(SNAPSHOT, 1, ACTIVE),
@@ -146,7 +148,7 @@ class LifecycleTest {
                         PROGRESSING,
                         "Snapshot",
                         "snapshot-1",
-                        KEEP),
+                        APPLY),
                 row(
                         "setup succeeded, cdc_only",
                         mode("cdc_only").phase(Phase.Setup).job(SETUP, 1, SUCCEEDED),
@@ -162,7 +164,7 @@ class LifecycleTest {
                         PROGRESSING,
                         "Snapshot",
                         "snapshot-1",
-                        KEEP),
+                        APPLY),
 
                 // ---- Failed from Setup
                 row(
@@ -222,7 +224,7 @@ class LifecycleTest {
                         PROGRESSING,
                         "Snapshot",
                         "snapshot-1",
-                        KEEP),
+                        APPLY),
                 row(
                         "the remedy worked, cdc_only",
                         mode("cdc_only").failedWith("no slot").job(SETUP, 2, SUCCEEDED),
@@ -287,7 +289,7 @@ class LifecycleTest {
                         HINDERED,
                         "OOMKilled",
                         "snapshot-2",
-                        KEEP),
+                        APPLY),
                 row(
                         "the snapshot's pod is gone with its node",
                         cdc().accepted(Phase.Snapshot, false).job(SNAPSHOT, 3, FAILED),
@@ -295,7 +297,7 @@ class LifecycleTest {
                         HINDERED,
                         "PodLost",
                         "snapshot-3",
-                        KEEP),
+                        APPLY),
                 row(
                         "the Job's end is known, the pod's not yet",
                         cdc().accepted(Phase.Snapshot, false)
@@ -306,7 +308,7 @@ class LifecycleTest {
                         PROGRESSING,
                         "Snapshot",
                         "snapshot-1",
-                        KEEP),
+                        APPLY),
                 row(
                         "somebody deleted the setup Job",
                         cdc().phase(Phase.Setup),
@@ -322,7 +324,7 @@ class LifecycleTest {
                         PROGRESSING,
                         "Snapshot",
                         "snapshot-1",
-                        KEEP),
+                        APPLY),
                 row(
                         "somebody deleted the snapshot Job, its pod still stops",
                         cdc().accepted(Phase.Snapshot, false)
@@ -333,7 +335,7 @@ class LifecycleTest {
                         PROGRESSING,
                         "Snapshot",
                         "",
-                        KEEP),
+                        APPLY),
                 row(
                         "it overstays: its node is lost",
                         cdc().accepted(Phase.Snapshot, false)
@@ -344,7 +346,7 @@ class LifecycleTest {
                         PROGRESSING,
                         "Snapshot",
                         "snapshot-1",
-                        KEEP),
+                        APPLY),
                 row(
                         "the workers' settings change under a running snapshot: it makes room for the next",
                         cdc().accepted(Phase.Snapshot, false)
@@ -355,7 +357,7 @@ class LifecycleTest {
                         PROGRESSING,
                         "Snapshot",
                         "",
-                        KEEP),
+                        APPLY),
                 row(
                         "the snapshot's settings change under it: likewise",
                         cdc().accepted(Phase.Snapshot, false)
@@ -366,7 +368,7 @@ class LifecycleTest {
                         PROGRESSING,
                         "Snapshot",
                         "",
-                        KEEP),
+                        APPLY),
                 row(
                         "what only the stream minds does not disturb the snapshot",
                         cdc().accepted(Phase.Snapshot, false)
@@ -377,7 +379,7 @@ class LifecycleTest {
                         PROGRESSING,
                         "Snapshot",
                         "snapshot-1",
-                        KEEP),
+                        APPLY),
                 row(
                         "the operator was upgraded under a running snapshot",
                         cdc().accepted(Phase.Snapshot, false)
@@ -387,7 +389,7 @@ class LifecycleTest {
                         PROGRESSING,
                         "Snapshot",
                         "snapshot-1",
-                        KEEP),
+                        APPLY),
                 row(
                         "the image can't be pulled, and the operator now has another",
                         cdc().phase(Phase.Provisioning)
@@ -409,7 +411,7 @@ class LifecycleTest {
                         PROGRESSING,
                         "Snapshot",
                         "snapshot-1",
-                        KEEP),
+                        APPLY),
                 row(
                         "the snapshot can't reach the source and retries",
                         cdc().accepted(Phase.Snapshot, false)
@@ -419,7 +421,7 @@ class LifecycleTest {
                         HINDERED,
                         "SourceUnreachable",
                         "snapshot-1",
-                        KEEP),
+                        APPLY),
                 row(
                         "the snapshot refuses",
                         cdc().accepted(Phase.Snapshot, false)
@@ -429,7 +431,7 @@ class LifecycleTest {
                         STALLED,
                         "Refused",
                         "snapshot-1",
-                        KEEP),
+                        APPLY),
                 row(
                         "the snapshot succeeded",
                         cdc().accepted(Phase.Snapshot, false)
@@ -442,7 +444,10 @@ class LifecycleTest {
                         APPLY),
                 row(
                         "the snapshot succeeded, snapshot only",
-                        mode("snapshot").accepted(Phase.Snapshot, false).job(SNAPSHOT, 1, SUCCEEDED),
+                        mode("snapshot")
+                                .accepted(Phase.Snapshot, false)
+                                .job(SNAPSHOT, 1, SUCCEEDED)
+                                .pod(ended(loaded(2, 2, 0))),
                         Phase.Completed,
                         READY,
                         "Completed",
@@ -673,48 +678,36 @@ class LifecycleTest {
                         "",
                         APPLY),
                 row(
-                        "another table: Setup, and the stream goes on as it is",
-                        cdc().accepted(Phase.Running, true)
-                                .deployment()
-                                .streamPod(running(), says(State.Working))
-                                .edited("sourceTable: \"orders\"", "sourceTable: \"orders2\""),
-                        Phase.Setup,
+                        "a table less and another one: Setup, and the stream goes on",
+                        live().edited("sourceTable: \"orders\"", "sourceTable: \"orders2\""),
+                        Phase.Modifying,
                         PROGRESSING,
-                        "Setup",
+                        "Modifying",
                         "setup-1",
-                        KEEP),
+                        APPLY),
                 row(
-                        "Setup refuses the edit, the stream goes on as it is",
-                        cdc().accepted(Phase.Running, true)
-                                .deployment()
-                                .streamPod(running(), says(State.Working))
-                                .edited("sourceTable: \"orders\"", "sourceTable: \"orders2\"")
+                        "Setup refuses the edit, the stream goes on",
+                        live().edited("sourceTable: \"orders\"", "sourceTable: \"orders2\"")
                                 .job(SETUP, 1, FAILED)
                                 .pod(ended(fatal("no such table"))),
                         Phase.Failed,
                         STALLED,
                         "Refused",
                         "setup-1",
-                        KEEP),
-                row(
-                        "Setup accepts the edit: the stream learns of the table before it is loaded",
-                        cdc().accepted(Phase.Running, true)
-                                .deployment()
-                                .streamPod(running(), says(State.Working))
-                                .edited("sourceTable: \"orders\"", "sourceTable: \"orders2\"")
-                                .job(SETUP, 1, SUCCEEDED),
-                        Phase.Snapshot,
-                        PROGRESSING,
-                        "Snapshot",
-                        "",
                         APPLY),
                 row(
-                        "the stream knows it now",
-                        cdc().accepted(Phase.Running, true)
-                                .edited("sourceTable: \"orders\"", "sourceTable: \"orders2\"")
-                                .accepted(Phase.Snapshot, false)
-                                .deployment()
-                                .streamPod(running()),
+                        "another slot: the stream is not led there before Setup has been there",
+                        live().edited("database: \"shop\"", "database: \"other\""),
+                        Phase.Setup,
+                        PROGRESSING,
+                        "Setup",
+                        "setup-1",
+                        KEEP),
+                row(
+                        "Setup accepts the edit: there is something to load",
+                        live().edited("sourceTable: \"orders\"", "sourceTable: \"orders2\"")
+                                .job(SETUP, 1, SUCCEEDED)
+                                .pod(ended(loaded(1, 2, 0))),
                         Phase.Snapshot,
                         PROGRESSING,
                         "Snapshot",
@@ -816,18 +809,20 @@ class LifecycleTest {
 
     @Test
     void setupIsRememberedOnlyOnceItSucceeded() {
-        assertThat(cdc().job(SETUP, 1, ACTIVE).plan().observedSetup()).isNull();
+        assertThat(cdc().job(SETUP, 1, ACTIVE).plan().reached().setup().accepted())
+                .isFalse();
         var given = cdc().job(SETUP, 1, SUCCEEDED);
-        assertThat(given.plan().observedSetup()).isEqualTo(Manifest.setupKey(given.pipe()));
+        assertThat(given.plan().reached().setup())
+                .isEqualTo(new SetupMark(Manifest.setupKey(given.pipe()), 1, true, Manifest.streamKey(given.pipe())));
     }
 
     @Test
     void anEditUnderwayForgetsNeitherSetupNorLoad() {
         var before = cdc().accepted(Phase.Running, true);
         var edited = before.edited("sourceTable: \"orders\"", "sourceTable: \"orders2\"");
-        assertThat(edited.plan().observedSetup()).isEqualTo(Manifest.setupKey(before.pipe()));
-        assertThat(edited.plan().load()).isEqualTo(Load.COMPLETE);
-        assertThat(edited.job(SETUP, 1, SUCCEEDED).plan().load()).isEqualTo(Load.INCOMPLETE);
+        assertThat(edited.plan().reached().setup().acceptedOnce()).isTrue();
+        assertThat(edited.plan().reached().load()).isEqualTo(Load.COMPLETE);
+        assertThat(edited.job(SETUP, 1, SUCCEEDED).plan().reached().load()).isEqualTo(Load.INCOMPLETE);
     }
 
     @Test
@@ -835,14 +830,17 @@ class LifecycleTest {
         assertThat(cdc().accepted(Phase.Snapshot, false)
                         .job(SNAPSHOT, 1, ACTIVE)
                         .plan()
+                        .reached()
                         .load())
                 .isEqualTo(Load.INCOMPLETE);
         assertThat(cdc().accepted(Phase.Snapshot, false)
                         .job(SNAPSHOT, 1, SUCCEEDED)
                         .plan()
+                        .reached()
                         .load())
                 .isEqualTo(Load.COMPLETE);
-        assertThat(mode("cdc_only").job(SETUP, 1, SUCCEEDED).plan().load()).isEqualTo(Load.NONE_WANTED);
+        assertThat(mode("cdc_only").job(SETUP, 1, SUCCEEDED).plan().reached().load())
+                .isEqualTo(Load.NONE_WANTED);
     }
 
     @Test

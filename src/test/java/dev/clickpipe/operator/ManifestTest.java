@@ -21,12 +21,11 @@ class ManifestTest {
                     name: "shop-postgres"    | name: "other"              | setup | snapshot | cdc   | teardown |
                     port: 8123               | port: 8124                 | setup | snapshot | cdc   | teardown |
                     database: "shop"         | database: "other"          | setup | snapshot | cdc   | teardown | due
-                    sourceTable: "customers" | sourceTable: "clients"     | setup | snapshot | cdc   | teardown | due
+                    sourceTable: "customers" | sourceTable: "clients"     | setup | snapshot |       | teardown | due
                     replicationMode: "cdc"   | replicationMode: "cdc_only"| setup | snapshot | cdc   | teardown | due
-                    deletionPolicy: "Retain" | deletionPolicy: "Delete"   |       |          |       | teardown |
-                    nodeSelector: {}         | nodeSelector: {disk: ssd}  |       |          |       |          |
-                    uid: "6f1c1a52           | uid: "7f1c1a52             | setup | snapshot | cdc   | teardown | due
-                    generation: 1            | generation: 2              |       |          |       |          |
+                    deletionPolicy: "Retain" | deletionPolicy: "Delete"   | setup |          |       | teardown |
+                    state: "Running"         | state: "Paused"            |       |          |       |          |
+                    state: "Running"         | resync: "1"                | setup | snapshot |       | teardown | due
                     """)
     void keys(String from, String to, String setup, String snapshot, String cdc, String teardown, String due) {
         var before = Pipes.cdc();
@@ -42,17 +41,54 @@ class ManifestTest {
         return !Manifest.of(before, role).key().equals(Manifest.of(after, role).key());
     }
 
+    @Test
+    void aTablesTokenIsSetupsBusiness() {
+        var target = "targetTable: \"customers\"";
+        var after = Pipes.edited(Pipes.cdc(), target, target + "\n    resync: \"1\"");
+        assertThat(after.getSpec().tableMappings().getLast().resync()).isEqualTo("1");
+        assertThat(Manifest.setupKey(after)).isNotEqualTo(Manifest.setupKey(Pipes.cdc()));
+        assertThat(changed(Pipes.cdc(), after, Role.CDC)).isFalse();
+    }
+
+    /** What the stream writes is recorded with the targets; so tables come and go without a restart. */
+    @Test
+    void theStreamIsToldOfNoTable() {
+        var paused = Pipes.edited(Pipes.cdc(), "state: \"Running\"", "state: \"Paused\"\n  resync: \"1\"");
+        assertThat(Manifest.of(paused, Role.CDC).yaml()).doesNotContain("tableMappings", "resync", "state");
+        assertThat(Manifest.of(paused, Role.SETUP).yaml())
+                .contains("tableMappings", "resync")
+                .doesNotContain("state");
+    }
+
+    /** Another one waits for Setup; all else about a stream applies at once. */
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+                    database: "shop"         | database: "other"           | another
+                    replicationMode: "cdc"   | replicationMode: "cdc_only" | another
+                    replicationSlotName: ""  | replicationSlotName: "mine" | another
+                    publicationName: ""      | publicationName: "mine"     |
+                    host: "postgres.         | host: "other.               |
+                    name: "shop-postgres"    | name: "other"               |
+                    pullBatchSize: 100000    | pullBatchSize: 6            |
+                    sourceTable: "customers" | sourceTable: "clients"      |
+                    """)
+    void streamKeys(String from, String to, String another) {
+        var after = Pipes.edited(Pipes.cdc(), from, to);
+        assertThat(!Manifest.streamKey(Pipes.cdc()).equals(Manifest.streamKey(after)))
+                .isEqualTo(another != null);
+    }
+
     /** Keys outlive the operator: when one of these changes, an upgrade restarts every worker there is. */
     @Test
     void keysStayAsTheyAre() {
         assertThat(Manifest.of(Pipes.cdc(), Role.SETUP).key()).isEqualTo("3998e848");
-        assertThat(Manifest.of(Pipes.cdc(), Role.CDC).key()).isEqualTo("3998e848");
+        assertThat(Manifest.of(Pipes.cdc(), Role.CDC).key()).isEqualTo("ebbccad6");
         assertThat(Manifest.setupKey(Pipes.cdc())).isEqualTo("1bf6e5dc");
     }
 
     @Test
     void aWorkerReadsBackWhatWasWritten() {
-        var read = Serialization.unmarshal(Manifest.of(Pipes.cdc(), Role.CDC).yaml(), ClickPipe.class);
+        var read = Serialization.unmarshal(Manifest.of(Pipes.cdc(), Role.SETUP).yaml(), ClickPipe.class);
         assertThat(read.getMetadata().getUid())
                 .isEqualTo(Pipes.cdc().getMetadata().getUid());
         assertThat(read.getSpec()).isEqualTo(Pipes.cdc().getSpec());

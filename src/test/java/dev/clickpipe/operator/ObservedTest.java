@@ -47,7 +47,7 @@ class ObservedTest {
     @Test
     void whatANewerOperatorMadeIsNotSeen() {
         var job = job("{}");
-        job.getMetadata().getLabels().put(Worker.COMPONENT, "resync");
+        job.getMetadata().getLabels().put(Worker.COMPONENT, "validate");
         assertThat(observe(List.of(job), List.of()).runs()).isEmpty();
     }
 

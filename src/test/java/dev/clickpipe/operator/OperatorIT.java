@@ -43,7 +43,12 @@ class OperatorIT {
             cluster.awaitPhases(phases, Phase.Provisioning, Phase.Setup, Phase.Snapshot, Phase.Running);
             var pipe = cluster.get(ORDERS);
             assertThat(conditions(pipe))
-                    .containsExactly("Ready=True", "Reconciling=False", "Stalled=False", "InitialLoadComplete=True");
+                    .containsExactly(
+                            "Ready=True",
+                            "Reconciling=False",
+                            "Stalled=False",
+                            "InitialLoadComplete=True",
+                            "SlotAtRisk=False");
             assertThat(pipe.getStatus().observedGeneration()).isEqualTo(1);
             assertThat(pipe.getStatus().conditions()).allMatch(c -> c.getObservedGeneration() == 1);
             assertThat(pipe.getStatus().source()).isEqualTo("postgres.shop.svc:5432/shop");
@@ -58,7 +63,8 @@ class OperatorIT {
             assertThat(pipe.getStatus().tables()).allMatch(t -> t.phase() == ClickPipeStatus.TablePhase.Running);
             assertThat(cluster.events(ORDERS))
                     .extracting(Event::getReason)
-                    .containsExactly("Provisioning", "Setup", "Snapshot", "Running", "Ready");
+                    .filteredOn(reason -> !reason.equals("Ready")) // when the stream was slower than the load
+                    .containsExactly("Provisioning", "Setup", "Snapshot", "Running");
             assertThat(cluster.events(ORDERS)).allMatch(e -> e.getType().equals("Normal") && e.getCount() == 1);
         }
 
@@ -105,7 +111,7 @@ class OperatorIT {
             assertThat(status.initialLoad().tables()).isEqualTo("1/2");
             assertThat(status.tables())
                     .extracting(ClickPipeStatus.Table::phase)
-                    .containsExactly(ClickPipeStatus.TablePhase.Completed, ClickPipeStatus.TablePhase.Snapshot);
+                    .containsExactly(ClickPipeStatus.TablePhase.Running, ClickPipeStatus.TablePhase.Snapshot);
             assertThat(status.tables().getLast().partitionsDone()).isEqualTo(3);
         }
 
@@ -207,7 +213,12 @@ class OperatorIT {
             cluster.awaitPhase(ORDERS, Phase.Failed);
             var pipe = cluster.get(ORDERS);
             assertThat(conditions(pipe))
-                    .containsExactly("Ready=False", "Reconciling=False", "Stalled=True", "InitialLoadComplete=False");
+                    .containsExactly(
+                            "Ready=False",
+                            "Reconciling=False",
+                            "Stalled=True",
+                            "InitialLoadComplete=False",
+                            "SlotAtRisk=Unknown");
             assertThat(pipe.getStatus().message()).isEqualTo("wal_level is replica");
             assertThat(Cluster.reason(pipe)).isEqualTo("WalLevel");
 
@@ -351,12 +362,17 @@ class OperatorIT {
             var pipe = cluster.get(ORDERS);
             assertThat(pipe.getStatus().phase()).isEqualTo(Phase.Running);
             assertThat(conditions(pipe))
-                    .containsExactly("Ready=False", "Reconciling=False", "Stalled=False", "InitialLoadComplete=True");
+                    .containsExactly(
+                            "Ready=False",
+                            "Reconciling=False",
+                            "Stalled=False",
+                            "InitialLoadComplete=True",
+                            "SlotAtRisk=Unknown");
             assertThat(Cluster.message(pipe)).contains("connection refused", "start it");
             says.set(streaming());
             cluster.awaitReady(ORDERS);
             assertThat(events(cluster, "SourceUnreachable")).hasSize(1);
-            assertThat(events(cluster, "Ready").getFirst().getCount()).isEqualTo(2);
+            assertThat(events(cluster, "Ready")).hasSize(1);
         }
 
         @Test
@@ -485,6 +501,7 @@ class OperatorIT {
             cluster.create(Pipes.cdc());
             cluster.awaitReady(ORDERS);
             var phases = cluster.recordPhases(ORDERS);
+            var pod = cluster.pods(Role.CDC).getFirst().getMetadata().getUid();
             cluster.edit(
                     ORDERS,
                     "  tableMappings:\n",
@@ -494,11 +511,12 @@ class OperatorIT {
                     ORDERS,
                     pipe -> pipe.getStatus().observedGeneration() == 2
                             && Conditions.isTrue(pipe.getStatus(), Conditions.READY));
-            cluster.awaitPhases(phases, Phase.Running, Phase.Setup, Phase.Snapshot, Phase.Running);
+            cluster.awaitPhases(phases, Phase.Running, Phase.Snapshot, Phase.Running);
             assertThat(cluster.get(ORDERS).getStatus().tables()).hasSize(3);
-            assertThat(cluster.configMaps())
+            assertThat(cluster.pods(Role.CDC))
+                    .as("the stream is not restarted")
                     .singleElement()
-                    .satisfies(map -> assertThat(map.getData().get("pipe.yaml")).contains("items"));
+                    .matches(p -> p.getMetadata().getUid().equals(pod));
         }
 
         @Test
@@ -515,7 +533,8 @@ class OperatorIT {
                     .matches(p -> p.getMetadata().getUid().equals(pod));
             assertThat(Conditions.isTrue(cluster.get(ORDERS).getStatus(), Conditions.INITIAL_LOAD_COMPLETE))
                     .isTrue();
-            // taken back: all as before
+            // taken back: Setup makes sure that all is as before
+            cluster.kubelet.when(Role.SETUP, FakeKubelet::succeed);
             cluster.edit(ORDERS, "sourceTable: \"orders2\"", "sourceTable: \"orders\"");
             cluster.awaitReady(ORDERS);
             assertThat(cluster.pods(Role.CDC))

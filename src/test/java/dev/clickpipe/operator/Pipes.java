@@ -2,14 +2,16 @@ package dev.clickpipe.operator;
 
 import dev.clickpipe.api.ClickPipe;
 import dev.clickpipe.api.ClickPipeStatus;
+import dev.clickpipe.api.ClickPipeStatus.Table;
+import dev.clickpipe.api.ClickPipeStatus.TablePhase;
 import dev.clickpipe.api.Phase;
-import io.fabric8.kubernetes.api.model.Condition;
-import io.fabric8.kubernetes.api.model.ConditionBuilder;
+import dev.clickpipe.operator.Plan.Load;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 
 /** Pipes to test with. */
 final class Pipes {
@@ -74,6 +76,27 @@ final class Pipes {
         return Serialization.unmarshal(yaml, ClickPipe.class);
     }
 
+    static ClickPipe without(ClickPipe pipe, String target) {
+        var yaml = Serialization.asYaml(pipe);
+        var end = yaml.indexOf("targetTable: \"" + target + "\"");
+        var start = yaml.lastIndexOf("  - ", end);
+        var next = yaml.indexOf("\n  - ", end);
+        var rest = next < 0 ? yaml.indexOf("\n  ", yaml.indexOf("useCustomSortingKey", end)) : next;
+        return Serialization.unmarshal(yaml.substring(0, start) + yaml.substring(rest + 1), ClickPipe.class);
+    }
+
+    /** With another token, or the first. */
+    static ClickPipe resync(ClickPipe pipe, String token) {
+        var yaml = Serialization.asYaml(pipe).replaceAll("(?m)^  resync: .*\n", "");
+        return Serialization.unmarshal(
+                yaml.replace("\nspec:\n", "\nspec:\n  resync: \"" + token + "\"\n"), ClickPipe.class);
+    }
+
+    /** Of a manifest's text. */
+    static String name(String manifest) {
+        return Serialization.unmarshal(manifest, ClickPipe.class).getMetadata().getName();
+    }
+
     static ClickPipe onNodes(ClickPipe pipe, String label, String value) {
         return edited(pipe, "nodeSelector: {}", "nodeSelector: {" + label + ": " + value + "}");
     }
@@ -83,34 +106,42 @@ final class Pipes {
     }
 
     /** The pipe with a status as the operator would have written it. */
-    static ClickPipe with(ClickPipe pipe, Phase phase, String observedSetup, boolean loaded, Cause ready) {
+    static ClickPipe with(ClickPipe pipe, Phase phase, SetupMark setup, Load load, Cause ready) {
+        var at = load.due()
+                ? TablePhase.Pending
+                : pipe.getSpec().settings().replicationMode().streams() ? TablePhase.Running : TablePhase.Completed;
+        return with(
+                pipe,
+                phase,
+                setup,
+                load,
+                ready,
+                pipe.getSpec().tableMappings().stream()
+                        .map(m -> new Table(m.source(), m.targetTable(), at, null, null, null, null))
+                        .toList());
+    }
+
+    static ClickPipe with(ClickPipe pipe, Phase phase, SetupMark setup, Load load, Cause ready, List<Table> tables) {
         var copy = copy(pipe);
+        var reached = new Plan.Reached(setup, null, load);
+        var standing = phase == Phase.Running || phase == Phase.Completed || phase == Phase.Paused
+                ? Plan.Standing.READY
+                : phase == Phase.Failed ? Plan.Standing.STALLED : Plan.Standing.PROGRESSING;
+        var plan = new Plan(
+                phase, standing, ready, reached, Set.of(), Plan.Stream.KEEP, Duration.ofMinutes(1), Optional.empty());
         copy.setStatus(new ClickPipeStatus(
                 phase,
                 Status.time(BORN),
                 ready.message(),
-                1L,
-                observedSetup,
+                pipe.getMetadata().getGeneration(),
+                setup == null ? null : setup.text(),
                 null,
-                List.of(
-                        condition("Ready", phase == Phase.Running || phase == Phase.Completed, ready),
-                        condition("InitialLoadComplete", loaded, new Cause(loaded ? "Loaded" : "NotLoaded", ""))),
+                Conditions.of(plan, null, null, Worker.generation(pipe), BORN),
                 "postgres.shop.svc:5432/shop",
                 "clickhouse.analytics.svc:8123/shop",
                 null,
-                null,
+                tables,
                 null));
         return copy;
-    }
-
-    private static Condition condition(String type, boolean status, Cause cause) {
-        return new ConditionBuilder()
-                .withType(type)
-                .withStatus(status ? "True" : "False")
-                .withReason(cause.reason())
-                .withMessage(cause.message())
-                .withLastTransitionTime(Status.time(BORN))
-                .withObservedGeneration(1L)
-                .build();
     }
 }

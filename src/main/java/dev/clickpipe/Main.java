@@ -2,6 +2,7 @@ package dev.clickpipe;
 
 import dev.clickpipe.cdc.Cdc;
 import dev.clickpipe.clickhouse.ClickHouseClient;
+import dev.clickpipe.inspect.Inspect;
 import dev.clickpipe.operator.OperatorMain;
 import dev.clickpipe.pipe.CredentialFiles;
 import dev.clickpipe.pipe.ExitCode;
@@ -14,6 +15,7 @@ import dev.clickpipe.pipe.StatusServer;
 import dev.clickpipe.pipe.Stop;
 import dev.clickpipe.pipe.Termination;
 import dev.clickpipe.postgres.PostgresClient;
+import dev.clickpipe.resync.Resync;
 import dev.clickpipe.setup.Setup;
 import dev.clickpipe.snapshot.Snapshot;
 import dev.clickpipe.teardown.Teardown;
@@ -57,6 +59,8 @@ public final class Main {
         setup,
         snapshot,
         cdc,
+        resync,
+        inspect,
         teardown
     }
 
@@ -69,7 +73,7 @@ public final class Main {
     @Parameters(
             paramLabel = "MODE",
             description =
-                    "setup: check both sides, make tables, publication and slot. snapshot: the initial load. cdc: replicate changes. teardown: remove what the pipe made. (operator: the Kubernetes controller, without these options.)")
+                    "setup: check both sides, make tables, publication and slot. snapshot: load what is not loaded. cdc: replicate changes. resync: swap what was loaded beside live tables, where cdc does not run. inspect: look at the slot. teardown: remove what the pipe made. (operator: the Kubernetes controller, without these options.)")
     private RunMode mode;
 
     @Option(names = "--pipe", required = true, paramLabel = "FILE", description = "The ClickPipe manifest, YAML.")
@@ -185,6 +189,8 @@ public final class Main {
                             case setup -> new Setup(pipe, postgres, clickHouse);
                             case snapshot -> new Snapshot(pipe, postgres, clickHouse, meters);
                             case cdc -> new Cdc(pipe, postgres, clickHouse, meters);
+                            case resync -> new Resync(pipe, postgres, clickHouse);
+                            case inspect -> new Inspect(pipe, postgres);
                             case teardown -> new Teardown(pipe, postgres, clickHouse);
                         };
                 var process = new WorkerProcess(

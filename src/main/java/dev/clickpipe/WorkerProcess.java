@@ -76,10 +76,7 @@ final class WorkerProcess {
             long began = System.nanoTime();
             try {
                 mode.run(stop);
-                return stop.requested()
-                        ? stopped()
-                        : new Outcome(
-                                ExitCode.OK, Termination.succeeded(mode.status().load()));
+                return stop.requested() ? stopped() : done();
             } catch (PipeException e) {
                 if (stop.requested()) {
                     return stopped();
@@ -138,6 +135,15 @@ final class WorkerProcess {
         double seconds = Math.min(LONGEST_PAUSE.toSeconds(), FIRST_PAUSE.toSeconds() * Math.pow(2, failures));
         double jitter = ThreadLocalRandom.current().nextDouble(1 - JITTER, 1 + JITTER);
         return Duration.ofMillis((long) Math.min(LONGEST_PAUSE.toMillis(), seconds * jitter * 1000));
+    }
+
+    private Outcome done() {
+        var status = mode.status();
+        return new Outcome(
+                ExitCode.OK,
+                status.replication() == null
+                        ? Termination.succeeded(status.load())
+                        : Termination.seen(status.replication()));
     }
 
     private Outcome stopped() {

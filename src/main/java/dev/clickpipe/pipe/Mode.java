@@ -3,7 +3,7 @@ package dev.clickpipe.pipe;
 import java.time.Duration;
 import java.util.Optional;
 
-/** A run mode of the worker: setup, snapshot, cdc or teardown. The runner calls {@link #run} and answers for its outcome. */
+/** A run mode of the worker, such as setup or cdc. The runner calls {@link #run} and answers for its outcome. */
 public interface Mode {
 
     /**

@@ -7,7 +7,7 @@ import java.util.List;
 /**
  * What a worker says of itself at {@code GET /status}, polled by the operator.
  *
- * @param mode setup, snapshot, cdc or teardown
+ * @param mode setup, snapshot, cdc, resync, inspect or teardown
  * @param state what it is doing now
  * @param problem what keeps it from its work at the moment; null when nothing does
  * @param load progress of the initial load; null in other modes

@@ -49,7 +49,8 @@ record Recorded(List<TableDefinition> builds, Optional<Offset> offset, Map<Strin
         if (table == null) {
             return Decision.Found.NOTHING;
         }
-        if (!table.createdBy(pipe)) {
+        // With the pipe that was torn down went its claim to the rows it left.
+        if (!table.createdBy(pipe) || !table.empty() && builds.isEmpty()) {
             return Decision.Found.THEIRS;
         }
         return table.empty() ? Decision.Found.OURS_EMPTY : Decision.Found.OURS;

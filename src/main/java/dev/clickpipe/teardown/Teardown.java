@@ -4,6 +4,7 @@ import static dev.clickpipe.postgres.Publications.identifier;
 
 import dev.clickpipe.api.DeletionPolicy;
 import dev.clickpipe.clickhouse.ClickHouseClient;
+import dev.clickpipe.clickhouse.Definitions;
 import dev.clickpipe.clickhouse.State;
 import dev.clickpipe.clickhouse.TargetTable;
 import dev.clickpipe.pipe.Mode;
@@ -33,7 +34,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Removes the slot and publications that the pipe made, its state in ClickHouse, and with {@code deletionPolicy: Delete} the
+ * Removes the slot and publications that the pipe made, its state in ClickHouse, what was being built beside live tables, and with {@code deletionPolicy: Delete} the
  * target tables it created. Never a slot, publication or table of the user's. What is not there counts as removed. A server that
  * is gone does not hold the deletion up: after a minute it ends, and says what may be left.
  */
@@ -122,8 +123,40 @@ public final class Teardown implements Mode {
         parts.add(new Part(
                 "the pipe's state in " + clickHouse.object(),
                 "delete the rows with pipe = '" + pipe.uid() + "' from the tables " + State.PREFIX + "*",
-                () -> State.forget(clickHouse, pipe)));
+                () -> {
+                    dropReplacements();
+                    State.forget(clickHouse, pipe);
+                }));
         return parts;
+    }
+
+    /**
+     * What was being built beside live tables, and of a swap that was cut off the table that was to go: by what is recorded,
+     * and by the comment where that was not yet. What is recorded goes after that.
+     */
+    private void dropReplacements() {
+        var tables = TargetTable.list(clickHouse);
+        for (var build : new Definitions(clickHouse, pipe).all()) {
+            if (build.replaces()) {
+                var uuid = build.replacement().uuid();
+                var live = tables.get(build.replacement().live());
+                var beside = tables.get(build.target());
+                boolean swapped = live != null && live.uuid().equals(uuid);
+                if (beside != null && (swapped || beside.uuid().equals(uuid))) {
+                    drop(build.target());
+                }
+            }
+        }
+        tables.forEach((name, table) -> {
+            if (table.replacementOf(pipe)) {
+                drop(name);
+            }
+        });
+    }
+
+    private void drop(String table) {
+        TargetTable.drop(clickHouse, table);
+        LOG.info("dropped table {}.{}", clickHouse.database(), table);
     }
 
     private Part source(String what, String byHand, SourceRemoval removal) {
@@ -184,8 +217,7 @@ public final class Teardown implements Mode {
 
     private void dropTargets() {
         for (var target : TargetTable.createdByPipe(clickHouse, pipe)) {
-            TargetTable.drop(clickHouse, target);
-            LOG.info("dropped table {}.{}", clickHouse.database(), target);
+            drop(target);
         }
     }
 }

@@ -696,23 +696,6 @@ class SetupIT {
         assertThat(world.refusal()).extracting(Problem::reason).containsExactly("SlotMissing");
     }
 
-    /** The slot would go on keeping WAL, and nobody would read it. */
-    @Test
-    void refusesToStopFollowingChanges() throws InterruptedException {
-        world.orders().run();
-        world.pipe.setting("replicationMode", "snapshot");
-
-        assertThat(world.refusal()).extracting(Problem::reason).containsExactly("ReplicationModeChanged");
-    }
-
-    @Test
-    void refusesToGoOnWithoutItsTarget() throws InterruptedException {
-        world.orders().run();
-        world.destination("DROP TABLE orders SYNC");
-
-        assertThat(world.refusal()).extracting(Problem::reason).containsExactly("TargetTableMissing");
-    }
-
     @Test
     void aLateFailureLeavesNothingOnEitherSide() throws InterruptedException {
         world.orders();
@@ -732,9 +715,8 @@ class SetupIT {
         world.source("CREATE TABLE a (id int PRIMARY KEY)", "CREATE TABLE b (id int PRIMARY KEY, x text NOT NULL)");
         world.pipe.map("public.a").map("public.b");
         world.run();
-        // as if it had died before it made the slot
-        world.admin("SELECT pg_drop_replication_slot('" + world.pipe.pipe().slot() + "')");
-        world.destination("TRUNCATE TABLE _clickpipe_offsets");
+        // as if it had died before it recorded what it made
+        world.destination("TRUNCATE TABLE _clickpipe_tables");
         var edited = new TestPipe(directory, world.role, world.clickHouse)
                 .name(world.pipe.pipe().name())
                 .map("public.b", "tableEngine: MergeTree");

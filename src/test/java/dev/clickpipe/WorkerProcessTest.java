@@ -127,7 +127,6 @@ class WorkerProcessTest {
 
         await().until(() -> process.status().problem() != null);
         assertThat(process.status().state()).isEqualTo(WorkerStatus.State.Failed);
-        assertThat(process.status().problem()).isEqualTo(DOWN);
         await().until(() -> tries == 3);
         assertThat(process.status().state())
                 .as("it has yet to reach its servers")

@@ -41,13 +41,8 @@ record Agenda(
                 .toList();
         var cut = written.stream().filter(Agenda::isUncut).toList();
         var replacements = published.stream().filter(TableDefinition::replaces).toList();
-        boolean complete = cut.stream().noneMatch(TableDefinition::replaces)
-                && replacements.stream().allMatch(build -> isWritten(build) && build.loaded());
-        var swapFrom = replacements.stream()
-                .filter(TableDefinition::loaded)
-                .map(build -> Lsn.parse(build.loading().complete()))
-                .reduce(Lsn.ZERO, Agenda::greater);
-        boolean swap = complete && swapFrom.compareTo(from) <= 0;
+        boolean swap = replacements.stream()
+                .allMatch(build -> isWritten(build) && !cut.contains(build) && isSettled(build, from));
         return new Agenda(
                 from,
                 takeUp,
@@ -56,18 +51,39 @@ record Agenda(
                 Stream.concat(written.stream(), takeUp.stream()).toList(),
                 Stream.concat(
                                 waiting.stream().map(Agenda::publishedFrom),
-                                complete ? Stream.of(swapFrom) : Stream.empty())
+                                written.stream()
+                                        .filter(TableDefinition::loaded)
+                                        .map(build -> Lsn.parse(build.loading().complete())))
                         .filter(position -> position.compareTo(from) > 0)
                         .min(Lsn::compareTo)
                         .orElse(Lsn.ZERO));
     }
 
-    /** Whether a connection that writes these builds has to end. */
-    boolean isDue(List<TableDefinition> following) {
+    /** What a connection at work goes by: without the builds that it has not taken up. */
+    Agenda begun() {
+        return new Agenda(
+                from,
+                takeUp,
+                cut,
+                swap,
+                follow.stream().filter(build -> build.streaming() != null).toList(),
+                awaited);
+    }
+
+    /** Whether a connection that was begun with another agenda, all of it carried out, has to end. */
+    boolean isDue(Agenda begunWith) {
         return !(takeUp.isEmpty()
                 && cut.isEmpty()
                 && swap.isEmpty()
-                && builds(follow).equals(builds(following)));
+                && followed().equals(begunWith.followed()));
+    }
+
+    /**
+     * Whether the stream has passed everything that may have been committed while rows of this build were still to be loaded. Until
+     * then its target is no place to look values up that a change left out.
+     */
+    static boolean isSettled(TableDefinition build, Lsn offset) {
+        return build.loaded() && Lsn.parse(build.loading().complete()).compareTo(offset) <= 0;
     }
 
     /** Those to read. */
@@ -79,9 +95,11 @@ record Agenda(
                 .toList();
     }
 
-    private static List<String> builds(List<TableDefinition> definitions) {
-        return definitions.stream()
-                .map(build -> build.build() + " " + build.publishing().publication() + " " + build.target())
+    /** What of the builds a connection goes by. */
+    private List<String> followed() {
+        return follow.stream()
+                .map(build -> build.build() + " " + build.publishing().publication() + " " + build.target() + " "
+                        + isSettled(build, from))
                 .sorted()
                 .toList();
     }

@@ -83,7 +83,8 @@ final class Builds {
     /** The build as this connection writes it. */
     Target target(TableDefinition build, Lsn from) {
         if (!build.engine().appendOnly()) {
-            return new Target(build, Lsn.ZERO, null);
+            boolean whole = !pipe.settings().replicationMode().loads() || Agenda.isSettled(build, from);
+            return new Target(build, Lsn.ZERO, null, whole);
         }
         var greatest = TableFailure.of(
                         build,
@@ -95,7 +96,7 @@ final class Builds {
                 .getFirst()
                 .get("version");
         var cut = build.streaming().cut();
-        return new Target(build, cut == null ? Lsn.ZERO : Lsn.parse(cut), Version.parse((String) greatest));
+        return new Target(build, cut == null ? Lsn.ZERO : Lsn.parse(cut), Version.parse((String) greatest), true);
     }
 
     /**

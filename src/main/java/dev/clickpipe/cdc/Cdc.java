@@ -155,12 +155,14 @@ public final class Cdc implements Mode {
             if (!start.lsn().equals(offset.lsn())) {
                 offsets.record(start);
             }
-            var targets = whileAlive(stream, () -> carryOut(agenda, source));
+            var begun = whileAlive(stream, () -> carryOut(agenda, source));
+            var targets = whileAlive(stream, () -> begun.follow().stream()
+                    .map(build -> builds.target(build, begun.from()))
+                    .toList());
             progress.started(start.lsn());
             LOG.info("following slot {} from {} into {} tables", pipe.slot(), start.lsn(), targets.size());
-            var following = targets.stream().map(Target::definition).toList();
-            monitor.watch(following);
-            new Follower(stream, applier, new Changes(writers(targets), progress), following).follow(stop);
+            monitor.watch(begun.follow());
+            new Follower(stream, applier, new Changes(writers(targets), progress), begun).follow(stop);
             LOG.info("acknowledged up to {}", stream.acknowledged());
         } finally {
             monitor.watch(List.of());
@@ -193,15 +195,12 @@ public final class Cdc implements Mode {
         }
     }
 
-    /** @return what this connection writes */
-    private List<Target> carryOut(Agenda agenda, SourceTables source) {
+    /** @return by which the connection goes: nothing is due any more, or it ends at once */
+    private Agenda carryOut(Agenda agenda, SourceTables source) {
         builds.carryOut(agenda, definitions, source);
         definitions = recorded.read();
         progress.tables(definitions);
-        return Agenda.of(definitions, agenda.from()).follow().stream()
-                .filter(build -> build.streaming() != null)
-                .map(build -> builds.target(build, agenda.from()))
-                .toList();
+        return Agenda.of(definitions, agenda.from()).begun();
     }
 
     /** Does what takes its time while the server hears from us. */
@@ -232,7 +231,7 @@ public final class Cdc implements Mode {
         private final long batchRows = pipe.settings().pullBatchSize();
         private final long interval =
                 Duration.ofSeconds(pipe.settings().syncIntervalSeconds()).toNanos();
-        private final List<TableDefinition> following;
+        private final Agenda begun;
 
         private Batch batch = new Batch();
         private long appliedAt = System.nanoTime() - idleInterval.toNanos();
@@ -246,11 +245,11 @@ public final class Cdc implements Mode {
         private List<TableDefinition> agendaOf;
         private Lsn agendaAt;
 
-        Follower(ReplicationStream stream, Applier applier, Changes changes, List<TableDefinition> following) {
+        Follower(ReplicationStream stream, Applier applier, Changes changes, Agenda begun) {
             this.stream = stream;
             this.applier = applier;
             this.changes = changes;
-            this.following = following;
+            this.begun = begun;
         }
 
         void follow(Stop stop) throws InterruptedException {
@@ -277,7 +276,7 @@ public final class Cdc implements Mode {
                 agendaOf = latest;
                 agendaAt = stream.acknowledged();
                 agenda = Agenda.of(latest, agendaAt);
-                agendaDue = agenda.isDue(following);
+                agendaDue = agenda.isDue(begun);
                 progress.tables(latest);
                 progress.awaited(agenda.awaited());
             }

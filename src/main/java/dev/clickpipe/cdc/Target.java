@@ -13,8 +13,9 @@ import java.util.stream.Stream;
  * @param stored append-only targets: the greatest version stored when this run began; changes up to it are not written again,
  *     because rows go in by one writer in the order of their versions. Null where nothing is stored or the target keeps the
  *     latest version by itself
+ * @param whole whether a row that is not there was deleted, or else not loaded yet; append-only targets: true
  */
-record Target(TableDefinition definition, Lsn boundary, Version stored) {
+record Target(TableDefinition definition, Lsn boundary, Version stored, boolean whole) {
     private static final List<String> CURRENT = List.of(SystemColumns.VERSION, SystemColumns.IS_DELETED);
     private static final List<String> HISTORY = List.of(
             SystemColumns.VERSION, SystemColumns.IS_DELETED, SystemColumns.OPERATION, SystemColumns.COMMITTED_AT);

@@ -20,6 +20,10 @@ import java.util.stream.Stream;
  * row had before the change; then the source, under the keys it has had since. The source's value may be newer than the change:
  * then a later change is on its way that carries the same value, and wins. A row that is in none of them was deleted, or got yet
  * another key, by a later change; {@link Rows#writeTo} says what becomes of it.
+ *
+ * <p>While a ReplacingMergeTree is being loaded the source is asked before the target: a change may have been left out because its
+ * row was not there yet and had got another key in the source, so that the row as it is loaded afterwards is older than that change.
+ * A history asks its target first even then, for only that has the value as of the change.
  */
 final class UnchangedValues {
     private final Lookup targets;
@@ -60,8 +64,13 @@ final class UnchangedValues {
         progress.unchanged(
                 "batch",
                 rows.holes().stream().filter(hole -> hole.value().found()).count());
-        progress.unchanged("target", find(targets, rows.target(), sought, false));
-        progress.unchanged("source", find(sources, rows.target(), sought, true));
+        if (rows.target().whole()) {
+            progress.unchanged("target", find(targets, rows.target(), sought, false));
+            progress.unchanged("source", find(sources, rows.target(), sought, true));
+        } else {
+            progress.unchanged("source", find(sources, rows.target(), sought, true));
+            progress.unchanged("target", find(targets, rows.target(), sought, false));
+        }
         progress.unchanged(
                 "nowhere",
                 sought.values().stream().filter(value -> !value.found()).count());

@@ -103,8 +103,8 @@ public record TableDefinition(
      * Recorded by the load.
      *
      * @param boundary commits before this LSN are in the rows that its (first) session read, whole
-     * @param complete the boundary of its last session when all of it is loaded; null until then. When the stream has passed
-     *     it, the target is the source as of one moment
+     * @param complete where the source wrote its WAL when all of it was loaded; null until then. When the stream has passed it,
+     *     the target is the source as of one moment
      */
     public record Loading(String boundary, String complete) {}
 

@@ -141,7 +141,7 @@ public final class Snapshot implements Mode {
                     pipe.settings().snapshotNumberOfParallelTables(),
                     pipe.settings().initialLoadParallelism());
             read(session, schedule, stop);
-            recordComplete(schedule, session);
+            recordComplete(schedule.loaded());
             failures.addAll(schedule.failures());
             if (!failures.isEmpty() && !stop.requested()) {
                 throw allOf(failures);
@@ -236,12 +236,19 @@ public final class Snapshot implements Mode {
         }
     }
 
-    /** What was read in one session is of its moment; the rest is right as of the last one, when the stream has passed that. */
-    private void recordComplete(Schedule schedule, SnapshotSession session) {
-        for (var table : schedule.loaded()) {
-            var boundary =
-                    table.wholeInSession ? table.boundary : session.boundary().toString();
-            definitions.record(table.definition, new Loading(table.boundary, boundary));
+    private void recordComplete(List<Schedule.Table> loaded) {
+        if (loaded.isEmpty()) {
+            return;
+        }
+        try (var connection = postgres.connect("ends a load");
+                var query = connection.createStatement();
+                var row = query.executeQuery(
+                        "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END")) {
+            row.next();
+            var now = row.getString(1);
+            loaded.forEach(table -> definitions.record(table.definition, new Loading(table.boundary, now)));
+        } catch (SQLException e) {
+            throw PostgresErrors.of(e, postgres.object());
         }
     }
 

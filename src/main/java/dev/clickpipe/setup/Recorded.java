@@ -20,6 +20,11 @@ import java.util.stream.Stream;
 record Recorded(List<TableDefinition> builds, Optional<Offset> offset, Map<String, TargetTable.Listed> tables) {
     static final Recorded NOTHING = new Recorded(List.of(), Optional.empty(), Map.of());
 
+    /** The same, when the stream has come as far as this. */
+    Recorded at(Optional<Offset> later) {
+        return new Recorded(builds, later, tables);
+    }
+
     Optional<TableDefinition> live(String source, String target) {
         return builds.stream()
                 .filter(build -> !build.replaces()

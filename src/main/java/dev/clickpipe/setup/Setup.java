@@ -128,7 +128,7 @@ public final class Setup implements Mode {
         }
         var source = new SourceChecks.Result(recorded, Work.of(pipe, recorded), List.of(), null, List.of());
         try {
-            source = SourceChecks.run(pipe, postgres, recorded);
+            source = SourceChecks.run(pipe, postgres, recorded, offsets::read);
             problems.addAll(source.problems());
             retryable = source.problems().isEmpty();
         } catch (PipeException e) {

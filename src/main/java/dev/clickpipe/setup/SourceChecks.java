@@ -4,6 +4,7 @@ import static dev.clickpipe.postgres.Publications.identifier;
 
 import dev.clickpipe.api.ReplicationMode;
 import dev.clickpipe.api.TableMapping;
+import dev.clickpipe.clickhouse.Offsets;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
@@ -16,6 +17,8 @@ import java.sql.SQLException;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
+import java.util.function.Supplier;
 
 /** Everything that can be known of the source and its tables before anything is made there. Reads only. */
 final class SourceChecks {
@@ -24,6 +27,7 @@ final class SourceChecks {
     private final Pipe pipe;
     private final PostgresClient postgres;
     private final ReplicationMode mode;
+    private final Supplier<Optional<Offsets.Offset>> offset;
     private final List<Problem> problems = new ArrayList<>();
     private final List<Table> tables = new ArrayList<>();
     private Recorded recorded;
@@ -32,8 +36,10 @@ final class SourceChecks {
     /** Quoted, for remedies. */
     private String user;
 
-    private SourceChecks(Pipe pipe, PostgresClient postgres, Recorded recorded) {
+    private SourceChecks(
+            Pipe pipe, PostgresClient postgres, Recorded recorded, Supplier<Optional<Offsets.Offset>> offset) {
         this.pipe = pipe;
+        this.offset = offset;
         this.postgres = postgres;
         this.recorded = recorded;
         this.work = Work.of(pipe, recorded);
@@ -51,9 +57,13 @@ final class SourceChecks {
      */
     record Result(Recorded recorded, Work work, List<Table> tables, String systemIdentifier, List<Problem> problems) {}
 
-    /** @throws PipeException retryable, when the connection is lost on the way */
-    static Result run(Pipe pipe, PostgresClient postgres, Recorded recorded) {
-        var checks = new SourceChecks(pipe, postgres, recorded);
+    /**
+     * @param offset reads how far the stream has come by now
+     * @throws PipeException retryable, when the connection is lost on the way
+     */
+    static Result run(
+            Pipe pipe, PostgresClient postgres, Recorded recorded, Supplier<Optional<Offsets.Offset>> offset) {
+        var checks = new SourceChecks(pipe, postgres, recorded, offset);
         checks.run();
         return new Result(
                 checks.recorded,
@@ -78,6 +88,11 @@ final class SourceChecks {
             }
             var replication = new ReplicationChecks(pipe, postgres, source, user, problems);
             systemIdentifier = replication.checkServer();
+            if (!recorded.followed(pipe).isEmpty()) {
+                // The stream goes on meanwhile. It records its offset before the slot moves, so the slot was looked at
+                // first.
+                recorded = recorded.at(offset.get());
+            }
             var continuity = Continuity.of(pipe, recorded, replication.source(recorded));
             continuity.problem().ifPresent(problems::add);
             recorded = continuity.recorded();

@@ -849,6 +849,8 @@ class OperatorIT {
         if (phase == Phase.Snapshot) {
             cluster.await("the load", () -> cluster.pods(Role.SNAPSHOT).stream()
                     .anyMatch(pod -> pod.getStatus().getPhase().equals("Running")));
+            cluster.await(
+                    "the stream beside it", ORDERS, pipe -> pipe.getStatus().replication() != null);
         }
     }
 

@@ -74,7 +74,8 @@ class StatusesIT {
                 "the wait for the worker",
                 ORDERS,
                 pipe -> pipe.getStatus().phase() == Phase.Pausing
-                        && pipe.getStatus().message().contains("pod "));
+                        && pipe.getStatus().message().contains("pod ")
+                        && pipe.getStatus().replication().lag() == null);
         check(cluster, "pausing");
         stopped.countDown();
         cluster.await("a look at the slot", ORDERS, pipe -> "700 MiB kept"

@@ -317,9 +317,8 @@ final class TestPipe implements AutoCloseable {
 
     /** Waits until every replacement has taken its place. */
     void awaitSwapped() {
-        await().atMost(PATIENCE)
-                .pollInterval(Duration.ofMillis(50))
-                .until(() -> definitions().stream().noneMatch(TableDefinition::replaces));
+        await().atMost(PATIENCE).pollInterval(Duration.ofMillis(50)).until(() -> definitions().stream()
+                .noneMatch(TableDefinition::replaces));
     }
 
     /** Stands for the process. */

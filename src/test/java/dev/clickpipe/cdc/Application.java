@@ -51,7 +51,8 @@ final class Application implements AutoCloseable {
 
     void awaitMore(int more) {
         int goal = transactions.get() + more;
-        await().until(() -> transactions.get() >= goal || running.stream().anyMatch(Future::isDone));
+        await().atMost(Duration.ofMinutes(2))
+                .until(() -> transactions.get() >= goal || running.stream().anyMatch(Future::isDone));
         assertThat(running).noneMatch(Future::isDone);
     }
 

@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 import dev.clickpipe.testbed.ClickHouse;
 import dev.clickpipe.testbed.Postgres;
 import java.sql.SQLException;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -20,6 +21,8 @@ import java.util.concurrent.atomic.AtomicInteger;
 final class Application implements AutoCloseable {
     private static final int CLIENTS = 4;
     private static final int ACCOUNTS = 20_000;
+    /** Without it, a machine that is slow for ClickHouse would never catch up with one that is fast for Postgres. */
+    private static final Duration THINK_TIME = Duration.ofMillis(10);
 
     private final Postgres postgres;
     private final String prefix;
@@ -48,7 +51,8 @@ final class Application implements AutoCloseable {
 
     void awaitMore(int more) {
         int goal = transactions.get() + more;
-        await().until(() -> transactions.get() >= goal || running.stream().anyMatch(Future::isDone));
+        await().atMost(Duration.ofMinutes(2))
+                .until(() -> transactions.get() >= goal || running.stream().anyMatch(Future::isDone));
         assertThat(running).noneMatch(Future::isDone);
     }
 
@@ -150,6 +154,7 @@ final class Application implements AutoCloseable {
                         connection.rollback(); // a deadlock or a key that is taken: the application tries another
                     }
                     transactions.incrementAndGet();
+                    Thread.sleep(THINK_TIME);
                 }
             }
             return null;

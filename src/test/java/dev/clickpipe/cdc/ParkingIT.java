@@ -52,7 +52,7 @@ class ParkingIT {
     }
 
     private static Problem awaitParked(TestPipe pipe, String name) {
-        return await().atMost(Duration.ofSeconds(30))
+        return await().atMost(Duration.ofMinutes(2))
                 .until(() -> pipe.definition(name).failure(), failure -> failure != null);
     }
 

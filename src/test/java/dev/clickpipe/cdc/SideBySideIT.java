@@ -11,7 +11,6 @@ import dev.clickpipe.testbed.PostgresServer;
 import dev.clickpipe.testbed.SharedClickHouse;
 import dev.clickpipe.testbed.SharedPostgres;
 import java.sql.SQLException;
-import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.BeforeEach;
@@ -40,7 +39,7 @@ class SideBySideIT {
 
     private TestPipe.Builder pipe() {
         return new TestPipe.Builder(postgres, clickHouse)
-                .batchRows(500)
+                .batchRows(2000)
                 .chunkRows(1000)
                 .loaded();
     }
@@ -238,8 +237,7 @@ class SideBySideIT {
                 var load = pipe.startLoad();
                 application.awaitMore();
                 load.awaitDone();
-                await().atMost(Duration.ofSeconds(30))
-                        .until(() -> pipe.definitions().stream().noneMatch(definition -> definition.replaces()));
+                pipe.awaitSwapped();
                 application.awaitMore();
                 assertThat(reader.polls()).isGreaterThan(10);
                 assertThat(writer.rows()).isGreaterThan(10);
@@ -273,8 +271,7 @@ class SideBySideIT {
             clickHouse.query("DROP TABLE given_up_accounts_resync SYNC");
             pipe.rebuild("given_up_accounts");
             pipe.startLoad().awaitDone();
-            await().atMost(Duration.ofSeconds(30))
-                    .until(() -> pipe.definitions().stream().noneMatch(definition -> definition.replaces()));
+            pipe.awaitSwapped();
             application.awaitMore(50);
             application.stop();
             assertEverything(pipe, application, "given_up_");

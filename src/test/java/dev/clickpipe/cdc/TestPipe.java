@@ -46,7 +46,7 @@ import java.util.UUID;
  * it stops the worker and drops the slot.
  */
 final class TestPipe implements AutoCloseable {
-    private static final Duration PATIENCE = Duration.ofSeconds(60);
+    private static final Duration PATIENCE = Duration.ofMinutes(3);
 
     private final Postgres postgres;
     private final ClickHouse clickHouse;
@@ -143,7 +143,7 @@ final class TestPipe implements AutoCloseable {
         /** Runs Setup; the worker is not started. */
         TestPipe setUp() throws InterruptedException {
             var settings = new PostgresSettings(
-                    mode, null, null, intervalSeconds, batchRows, null, chunkRows, null, nullable, null, null);
+                    mode, publication, null, intervalSeconds, batchRows, null, chunkRows, null, nullable, null, null);
             var login = new Credentials(new Credentials.SecretRef("unused", null, null));
             var spec = new ClickPipeSpec(
                     new ClickPipeSpec.Source(new PostgresSource(
@@ -313,6 +313,12 @@ final class TestPipe implements AutoCloseable {
                                 || Objects.equals(
                                         definition.boundary(),
                                         definition.streaming().cut()))));
+    }
+
+    /** Waits until every replacement has taken its place. */
+    void awaitSwapped() {
+        await().atMost(PATIENCE).pollInterval(Duration.ofMillis(50)).until(() -> definitions().stream()
+                .noneMatch(TableDefinition::replaces));
     }
 
     /** Stands for the process. */

@@ -52,18 +52,23 @@ public final class Setup implements Mode {
     private final ClickHouseClient clickHouse;
     private final Definitions definitions;
     private final Offsets offsets;
-    private final Undo undo = new Undo();
+    private final Undo undo;
     private final Targets targets;
     private volatile Problem waiting;
     private volatile WorkerStatus.Load load;
     private volatile WorkerStatus.State state = WorkerStatus.State.Starting;
 
     public Setup(Pipe pipe, PostgresClient postgres, ClickHouseClient clickHouse) {
+        this(pipe, postgres, clickHouse, new Undo());
+    }
+
+    Setup(Pipe pipe, PostgresClient postgres, ClickHouseClient clickHouse, Undo undo) {
         this.pipe = pipe;
         this.postgres = postgres;
         this.clickHouse = clickHouse;
         this.definitions = new Definitions(clickHouse, pipe);
         this.offsets = new Offsets(clickHouse, pipe);
+        this.undo = undo;
         this.targets = new Targets(pipe, clickHouse, definitions, undo);
     }
 

@@ -8,7 +8,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** What a run made, and how to take it back, the last first. */
-final class Undo {
+class Undo {
     private static final Logger LOG = LoggerFactory.getLogger(Undo.class);
 
     private final Deque<Made> made = new ArrayDeque<>();

@@ -48,7 +48,7 @@ import org.junit.jupiter.api.extension.ParameterResolver;
  * started again. What it waits for comes, or the test fails.
  */
 final class Cluster {
-    static final Duration PATIENCE = Duration.ofSeconds(60);
+    static final Duration PATIENCE = Duration.ofMinutes(2);
     private static final AtomicInteger NAMESPACES = new AtomicInteger();
 
     final KubeApi api;
@@ -94,7 +94,12 @@ final class Cluster {
         }
     }
 
-    private void close() throws InterruptedException {
+    /** One more, for a test that needs many; it is closed by whoever asked. */
+    static Cluster on(KubeApi api) {
+        return new Cluster(api);
+    }
+
+    void close() throws InterruptedException {
         watches.forEach(Watch::close);
         stopOperator();
         kubelet.close();
@@ -117,17 +122,28 @@ final class Cluster {
     }
 
     Cluster startOperator() {
+        operator = start(client());
+        return this;
+    }
+
+    /** Another operator, which has this client for itself. The last one started is the one that is stopped in the end. */
+    Operator startOperator(KubernetesClient own) {
+        operator = start(own);
+        return operator;
+    }
+
+    private Operator start(KubernetesClient client) {
         var settings =
                 new Settings(image, Optional.empty(), kubelet.port(), "text", Duration.ofMillis(100), teardownTimeout);
-        operator = new Operator(o -> o.withKubernetesClient(client())
+        var started = new Operator(o -> o.withKubernetesClient(client)
                 .withCloseClientOnStop(false)
                 .checkingCRDAndValidateLocalModel(false)
                 .withMetrics(new CountRounds()));
-        operator.register(
+        started.register(
                 new ClickPipeReconciler(settings, clock, new PipeMetrics(meters)),
                 configuration -> configuration.settingNamespaces(namespace));
-        operator.start();
-        return this;
+        started.start();
+        return started;
     }
 
     void stopOperator() {

@@ -94,7 +94,11 @@ record Given(ClickPipe pipe, Observed observed) {
 
     /** As the API server counts it. */
     Given edited(String from, String to) {
-        var edited = Pipes.edited(pipe, from, to);
+        return with(Pipes.edited(pipe, from, to));
+    }
+
+    /** The spec of this one, a generation later. */
+    Given with(ClickPipe edited) {
         edited.getMetadata().setGeneration(Worker.generation(pipe) + 1);
         return new Given(edited, observed);
     }
@@ -211,6 +215,45 @@ record Given(ClickPipe pipe, Observed observed) {
                 draft.end,
                 draft.report));
         return new Given(pipe, new Observed(observed.runs(), observed.deployment(), pods, observed.configMaps()));
+    }
+
+    /** The stream's pod is so; not where there is none. */
+    Given streamIs(PodState... state) {
+        if (observed.pods().stream().noneMatch(pod -> pod.role() == Role.CDC)) {
+            throw new IllegalArgumentException("no stream");
+        }
+        var config = observed.pods().stream()
+                .filter(pod -> pod.role() == Role.CDC)
+                .map(Pod::config)
+                .findFirst()
+                .orElseThrow();
+        var others =
+                observed.pods().stream().filter(pod -> pod.role() != Role.CDC).toList();
+        return new Given(pipe, new Observed(observed.runs(), observed.deployment(), others, observed.configMaps()))
+                .pod(Role.CDC, null, config, state);
+    }
+
+    /** The last Job's pod is evicted; not where no Job is under way. */
+    Given jobEvicted() {
+        if (observed.runs().isEmpty() || observed.runs().getLast().outcome() != Outcome.ACTIVE) {
+            throw new IllegalArgumentException("no Job");
+        }
+        var run = observed.runs().getLast();
+        var others = observed.pods().stream()
+                .filter(pod -> !run.name().equals(pod.job()))
+                .toList();
+        var failed = new Run(
+                run.ref(),
+                run.generation(),
+                run.name(),
+                run.template(),
+                run.image(),
+                Outcome.FAILED,
+                run.startedAt(),
+                NOW.minusSeconds(1),
+                null);
+        return new Given(pipe, new Observed(List.of(failed), observed.deployment(), others, observed.configMaps()))
+                .pod(run.ref().role(), run.name(), run.ref().key(), ended(evicted()));
     }
 
     /** Somebody deleted the Jobs, or their time was up. */

@@ -1,10 +1,12 @@
 package dev.clickpipe.operator;
 
 import dev.clickpipe.api.ClickPipe;
+import dev.clickpipe.api.ClickPipeSpec;
 import dev.clickpipe.api.ClickPipeStatus;
 import dev.clickpipe.api.ClickPipeStatus.Table;
 import dev.clickpipe.api.ClickPipeStatus.TablePhase;
 import dev.clickpipe.api.Phase;
+import dev.clickpipe.api.TableMapping;
 import dev.clickpipe.operator.Plan.Load;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import java.time.Duration;
@@ -77,19 +79,33 @@ final class Pipes {
     }
 
     static ClickPipe without(ClickPipe pipe, String target) {
-        var yaml = Serialization.asYaml(pipe);
-        var end = yaml.indexOf("targetTable: \"" + target + "\"");
-        var start = yaml.lastIndexOf("  - ", end);
-        var next = yaml.indexOf("\n  - ", end);
-        var rest = next < 0 ? yaml.indexOf("\n  ", yaml.indexOf("useCustomSortingKey", end)) : next;
-        return Serialization.unmarshal(yaml.substring(0, start) + yaml.substring(rest + 1), ClickPipe.class);
+        var spec = pipe.getSpec();
+        var rest = spec.tableMappings().stream()
+                .filter(mapping -> !mapping.targetTable().equals(target))
+                .toList();
+        if (rest.size() == spec.tableMappings().size()) {
+            throw new IllegalArgumentException("no target " + target);
+        }
+        return with(pipe, rest, spec.resync());
     }
 
     /** With another token, or the first. */
     static ClickPipe resync(ClickPipe pipe, String token) {
-        var yaml = Serialization.asYaml(pipe).replaceAll("(?m)^  resync: .*\n", "");
-        return Serialization.unmarshal(
-                yaml.replace("\nspec:\n", "\nspec:\n  resync: \"" + token + "\"\n"), ClickPipe.class);
+        return with(pipe, pipe.getSpec().tableMappings(), token);
+    }
+
+    private static ClickPipe with(ClickPipe pipe, List<TableMapping> mappings, String resync) {
+        var copy = copy(pipe);
+        var spec = pipe.getSpec();
+        copy.setSpec(new ClickPipeSpec(
+                spec.source(),
+                mappings,
+                spec.destination(),
+                spec.state(),
+                resync,
+                spec.deletionPolicy(),
+                spec.workers()));
+        return copy;
     }
 
     /** Of a manifest's text. */

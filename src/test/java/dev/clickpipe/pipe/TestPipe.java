@@ -44,6 +44,12 @@ public final class TestPipe {
         return this;
     }
 
+    /** Takes all mappings away. */
+    public TestPipe unmap() {
+        mappings.setLength(0);
+        return this;
+    }
+
     /** A table into a target of its own name. */
     public TestPipe map(String source, String... fields) {
         return mapTo(source, source.substring(source.indexOf('.') + 1), fields);

@@ -25,7 +25,6 @@ import java.sql.SQLException;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.FutureTask;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -47,101 +46,10 @@ class SetupIT {
     @RegisterExtension
     static final SharedClickHouse CLICKHOUSE = new SharedClickHouse();
 
-    private static final AtomicInteger NUMBER = new AtomicInteger();
-
     @TempDir
     Path directory;
 
     private World world;
-
-    /** A Postgres database that belongs to the pipe's role, and a ClickHouse database, for one test. */
-    private record World(Postgres admin, Postgres role, ClickHouse clickHouse, TestPipe pipe) {
-
-        static World create(Postgres server, ClickHouse clickHouse, Path directory) {
-            var name = "setup_%d_%d".formatted(ProcessHandle.current().pid(), NUMBER.incrementAndGet());
-            server.execute(
-                    "CREATE ROLE %s LOGIN REPLICATION PASSWORD 'hush-%s'".formatted(name, name),
-                    "CREATE DATABASE %s OWNER %s".formatted(name, name));
-            var admin = server.withDatabase(name);
-            var role = new Postgres(server.host(), server.port(), name, "hush-" + name, name);
-            clickHouse.query("CREATE DATABASE " + name);
-            var target = clickHouse.withDatabase(name);
-            // Slots are the server's, and named after the pipe.
-            return new World(admin, role, target, new TestPipe(directory, role, target).name("shop-" + NUMBER.get()));
-        }
-
-        void destroy() {
-            var maintenance = admin.withDatabase("postgres");
-            maintenance
-                    .rows("SELECT slot_name FROM pg_replication_slots WHERE database = '" + admin.database()
-                            + "' OR slot_type = 'physical'")
-                    .forEach(row -> maintenance.execute("SELECT pg_drop_replication_slot('" + row.getFirst() + "')"));
-            maintenance.execute(
-                    "DROP DATABASE IF EXISTS " + admin.database() + " WITH (FORCE)",
-                    "DROP ROLE IF EXISTS " + role.user());
-            clickHouse.withDatabase("system").query("DROP DATABASE IF EXISTS " + clickHouse.database() + " SYNC");
-        }
-
-        World source(String... sql) {
-            role.execute(sql);
-            return this;
-        }
-
-        World admin(String... sql) {
-            admin.execute(sql);
-            return this;
-        }
-
-        World destination(String... sql) {
-            for (var statement : sql) {
-                clickHouse.query(statement);
-            }
-            return this;
-        }
-
-        World orders() {
-            source("CREATE TABLE orders (id int PRIMARY KEY, state text NOT NULL, amount numeric(10, 2))");
-            pipe.map("public.orders");
-            return this;
-        }
-
-        Setup setup() {
-            return new Setup(pipe.pipe(), pipe.postgresClient(), pipe.clickHouseClient());
-        }
-
-        void run() throws InterruptedException {
-            setup().run(new Stop());
-        }
-
-        List<Problem> refusal() {
-            var refused = catchThrowableOfType(PipeException.class, this::run);
-            assertThat(refused).as("it is refused").isNotNull();
-            return refused.problems();
-        }
-
-        /** All that Setup could leave on either side. */
-        Map<String, Object> remains() {
-            return Map.of(
-                    "slots",
-                    admin.rows(
-                            "SELECT slot_name, plugin, confirmed_flush_lsn FROM pg_replication_slots WHERE database = '"
-                                    + admin.database() + "' ORDER BY 1"),
-                    "publications",
-                    admin.rows(
-                            "SELECT p.pubname, p.pubinsert, p.pubupdate, p.pubviaroot, string_agg(t.tablename, ',' ORDER BY t.tablename) FROM pg_publication p LEFT JOIN pg_publication_tables t USING (pubname) GROUP BY 1, 2, 3, 4 ORDER BY 1"),
-                    "targets",
-                    clickHouse
-                            .withDatabase("system")
-                            .rows("SELECT name, create_table_query, uuid FROM tables WHERE database = '"
-                                    + clickHouse.database() + "' AND NOT startsWith(name, '_clickpipe_') ORDER BY 1"));
-        }
-
-        List<List<String>> state() {
-            return Stream.of("_clickpipe_tables", "_clickpipe_offsets")
-                    .flatMap(table -> clickHouse.rows("SELECT * FROM " + table + " FINAL ORDER BY ALL").stream())
-                    .toList();
-        }
-    }
 
     @BeforeEach
     void createWorld() {
@@ -176,19 +84,20 @@ class SetupIT {
                         "login refused",
                         world -> {
                             world.orders();
-                            world.pipe.credentialsDirectory();
-                            world.admin("ALTER ROLE " + world.role.user() + " PASSWORD 'changed'");
+                            world.pipe().credentialsDirectory();
+                            world.admin("ALTER ROLE " + world.role().user() + " PASSWORD 'changed'");
                         },
                         "LoginRefused|postgres 127.0.0.1|password authentication failed"),
                 refusal(
                         "no right to replicate",
-                        world -> world.orders().admin("ALTER ROLE " + world.role.user() + " NOREPLICATION"),
+                        world -> world.orders()
+                                .admin("ALTER ROLE " + world.role().user() + " NOREPLICATION"),
                         "NoReplicationRight|role setup_|ALTER ROLE setup_"),
                 refusal(
                         "source table missing, a view, a foreign name",
                         world -> {
                             world.orders().source("CREATE VIEW seen AS SELECT 1 AS id");
-                            world.pipe.map("public.gone").map("public.seen").map("nowhere.orders2");
+                            world.pipe().map("public.gone").map("public.seen").map("nowhere.orders2");
                         },
                         "SourceTableMissing|table public.gone|does not exist",
                         "SourceTableMissing|table public.seen|is a view",
@@ -200,8 +109,9 @@ class SetupIT {
                                     "CREATE SCHEMA secret",
                                     "CREATE TABLE secret.t (id int PRIMARY KEY, v text)",
                                     "CREATE TABLE partly (id int PRIMARY KEY, v text)",
-                                    "GRANT SELECT (id, v) ON partly TO " + world.role.user());
-                            world.pipe.map("secret.t").map("public.partly");
+                                    "GRANT SELECT (id, v) ON partly TO "
+                                            + world.role().user());
+                            world.pipe().map("secret.t").map("public.partly");
                         },
                         "PermissionDenied|table secret.t|GRANT USAGE ON SCHEMA secret",
                         "PermissionDenied|table secret.t|GRANT SELECT ON \"secret\".\"t\"",
@@ -212,9 +122,11 @@ class SetupIT {
                         "no right to make publications in the database",
                         world -> world.orders()
                                 .admin(
-                                        "ALTER DATABASE " + world.admin.database() + " OWNER TO " + world.admin.user(),
-                                        "REVOKE ALL ON DATABASE " + world.admin.database() + " FROM "
-                                                + world.role.user()),
+                                        "ALTER DATABASE " + world.admin().database() + " OWNER TO "
+                                                + world.admin().user(),
+                                        "REVOKE ALL ON DATABASE "
+                                                + world.admin().database() + " FROM "
+                                                + world.role().user()),
                         "CannotMakePublication|database setup_|GRANT CREATE ON DATABASE"),
                 refusal(
                         "row-level security hides rows",
@@ -231,7 +143,7 @@ class SetupIT {
                                     "CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1)",
                                     "ALTER TABLE parted_1 ENABLE ROW LEVEL SECURITY",
                                     "ALTER TABLE parted_1 FORCE ROW LEVEL SECURITY");
-                            world.pipe.map("public.parted");
+                            world.pipe().map("public.parted");
                         },
                         "RowsHidden|table public.parted|parted_1"),
                 refusal(
@@ -244,7 +156,7 @@ class SetupIT {
                                     "CREATE TABLE later (id int PRIMARY KEY DEFERRABLE)",
                                     "CREATE TABLE everything (a int, b int)",
                                     "ALTER TABLE everything REPLICA IDENTITY FULL");
-                            world.pipe
+                            world.pipe()
                                     .map("public.history")
                                     .map("public.nothing")
                                     .map("public.later")
@@ -262,14 +174,14 @@ class SetupIT {
                                     "CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1)",
                                     "CREATE TABLE parted_2 PARTITION OF parted FOR VALUES IN (2)",
                                     "ALTER TABLE parted_2 REPLICA IDENTITY NOTHING");
-                            world.pipe.map("public.parted");
+                            world.pipe().map("public.parted");
                         },
                         "NoReplicaIdentity|table public.parted|tableEngine: MergeTree"),
                 refusal(
                         "no key without change data capture either",
                         world -> {
                             world.source("CREATE TABLE history (at timestamptz, what text)");
-                            world.pipe.setting("replicationMode", "snapshot").map("public.history");
+                            world.pipe().setting("replicationMode", "snapshot").map("public.history");
                         },
                         "NoKey|table public.history|sortingKeys that are unique"),
                 refusal(
@@ -279,7 +191,7 @@ class SetupIT {
                                     "CREATE TABLE a (id int PRIMARY KEY, x text, y text)",
                                     "CREATE TABLE b (id int PRIMARY KEY, x text)",
                                     "CREATE TABLE c (id int PRIMARY KEY, x text)");
-                            world.pipe
+                            world.pipe()
                                     .map(
                                             "public.a",
                                             "useCustomSortingKey: true",
@@ -300,7 +212,7 @@ class SetupIT {
                         world -> {
                             world.source(
                                     "CREATE TABLE a (id int PRIMARY KEY, x text)", "CREATE TABLE b (x int, y int)");
-                            world.pipe
+                            world.pipe()
                                     .map("public.a", "excludedColumns: [nix, id]")
                                     .map("public.b", "excludedColumns: [x, y]", "tableEngine: MergeTree");
                         },
@@ -313,7 +225,7 @@ class SetupIT {
                             world.source(
                                     "CREATE TABLE a (id int PRIMARY KEY, _clickpipe_version int)",
                                     "CREATE TABLE b (a int, id int GENERATED ALWAYS AS (a * 2) STORED PRIMARY KEY)");
-                            world.pipe.map("public.a").map("public.b");
+                            world.pipe().map("public.a").map("public.b");
                         },
                         "ColumnNameReserved|table public.a|_clickpipe_version",
                         "GeneratedColumnInKey|table public.b|\"id\""),
@@ -326,7 +238,7 @@ class SetupIT {
                                     "CREATE TABLE child () INHERITS (parent)",
                                     "CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY LIST (id)",
                                     "CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1)");
-                            world.pipe
+                            world.pipe()
                                     .map("public.fast")
                                     .map("public.parent")
                                     .map("public.parted")
@@ -339,7 +251,7 @@ class SetupIT {
                         "mapped twice",
                         world -> {
                             world.orders().source("CREATE TABLE b (id int PRIMARY KEY)");
-                            world.pipe.mapTo("public.orders", "orders2").mapTo("public.b", "orders");
+                            world.pipe().mapTo("public.orders", "orders2").mapTo("public.b", "orders");
                         },
                         "SourceMappedTwice|table public.orders|twice",
                         "TargetMappedTwice|.orders|public.orders and public.b"),
@@ -347,7 +259,7 @@ class SetupIT {
                         "publication named but missing",
                         world -> {
                             world.orders();
-                            world.pipe.setting("publicationName", "theirs");
+                            world.pipe().setting("publicationName", "theirs");
                         },
                         "PublicationMissing|publication theirs|CREATE PUBLICATION \"theirs\" FOR TABLE \"public\".\"orders\""),
                 refusal(
@@ -360,7 +272,7 @@ class SetupIT {
                                             "CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY LIST (id)",
                                             "CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1)",
                                             "CREATE PUBLICATION theirs FOR TABLE b (id), c WHERE (id > 7), parted WITH (publish = 'insert, update')");
-                            world.pipe
+                            world.pipe()
                                     .setting("publicationName", "theirs")
                                     .map("public.b")
                                     .map("public.c")
@@ -375,41 +287,46 @@ class SetupIT {
                 refusal(
                         "own publication's name is taken",
                         world -> world.orders()
-                                .admin("CREATE PUBLICATION " + world.pipe.pipe().publication() + " FOR ALL TABLES"),
+                                .admin("CREATE PUBLICATION "
+                                        + world.pipe().pipe().publication() + " FOR ALL TABLES"),
                         "PublicationNotOurs|publication clickpipe_shop_|DROP PUBLICATION"),
                 refusal(
                         "slot named but missing",
                         world -> {
                             world.orders();
-                            world.pipe.setting("replicationMode", "cdc_only").setting("replicationSlotName", "theirs");
+                            world.pipe()
+                                    .setting("replicationMode", "cdc_only")
+                                    .setting("replicationSlotName", "theirs");
                         },
                         "SlotMissing|slot theirs|pg_create_logical_replication_slot"),
                 refusal(
                         "slot of another plugin",
                         world -> {
-                            var slot = "s_" + world.admin.database();
+                            var slot = "s_" + world.admin().database();
                             world.orders()
                                     .admin("SELECT pg_create_logical_replication_slot('" + slot
                                             + "', 'test_decoding')");
-                            world.pipe.setting("replicationMode", "cdc_only").setting("replicationSlotName", slot);
+                            world.pipe().setting("replicationMode", "cdc_only").setting("replicationSlotName", slot);
                         },
                         "SlotUnusable|slot s_|test_decoding"),
                 refusal(
                         "own slot's name is taken by a physical one",
                         world -> world.orders()
                                 .admin("SELECT pg_create_physical_replication_slot('"
-                                        + world.pipe.pipe().slot() + "')"),
+                                        + world.pipe().pipe().slot() + "')"),
                         "SlotUnusable|slot clickpipe_shop_|physical"),
                 refusal(
                         "destination database missing",
-                        world -> world.orders().destination("DROP DATABASE " + world.clickHouse.database()),
+                        world -> world.orders()
+                                .destination(
+                                        "DROP DATABASE " + world.clickHouse().database()),
                         "DatabaseMissing|clickhouse 127.0.0.1|does not exist"),
                 refusal(
                         "target: not empty, a view, another engine, another version column, another key, partitioned",
                         world -> {
                             for (var table : List.of("full_one", "a_view", "plain", "other", "keyed", "parted")) {
                                 world.source("CREATE TABLE " + table + " (id int PRIMARY KEY, x text)");
-                                world.pipe.map("public." + table);
+                                world.pipe().map("public." + table);
                             }
                             var columns =
                                     "(id Int32, x Nullable(String), _clickpipe_version UInt128, _clickpipe_is_deleted UInt8, _clickpipe_synced_at DateTime64(9) DEFAULT now64(9))";
@@ -436,7 +353,7 @@ class SetupIT {
                         "target: columns missing, of other types, computed, system columns missing",
                         world -> {
                             world.source("CREATE TABLE t (id int PRIMARY KEY, x text, y int, z int)");
-                            world.pipe.map("public.t");
+                            world.pipe().map("public.t");
                             world.destination(
                                     "CREATE TABLE t (id Int32, y Nullable(Date), z Nullable(Int32) ALIAS 1, _clickpipe_version UInt128, _clickpipe_is_deleted UInt8) ENGINE = ReplacingMergeTree(_clickpipe_version, _clickpipe_is_deleted) ORDER BY id");
                         },
@@ -446,7 +363,7 @@ class SetupIT {
     @ParameterizedTest
     @MethodSource("refusals")
     void refuses(Refusal refusal) {
-        world.pipe.credentialsDirectory();
+        world.pipe().credentialsDirectory();
         refusal.given.accept(world);
         var before = world.remains();
 
@@ -468,7 +385,7 @@ class SetupIT {
                         expected)));
         assertThat(problems).allSatisfy(problem -> {
             assertThat(problem.remedy()).isNotBlank();
-            assertThat(problem.sentence()).doesNotContain(world.role.password());
+            assertThat(problem.sentence()).doesNotContain(world.role().password());
         });
         assertThat(world.remains()).as("nothing is left behind").isEqualTo(before);
     }
@@ -487,7 +404,7 @@ class SetupIT {
         try (var server = PostgresServer.create(PostgresServer.DEFAULT_VERSION, settings)) {
             var unprepared = World.create(server.client("postgres"), CLICKHOUSE.client(), directory);
             unprepared.orders().destination("CREATE VIEW orders AS SELECT 1 AS id");
-            unprepared.pipe.map("public.gone");
+            unprepared.pipe().map("public.gone");
             unprepared.admin("SELECT pg_create_physical_replication_slot('standby')");
 
             assertThat(unprepared.refusal())
@@ -502,7 +419,7 @@ class SetupIT {
         try (var server = PostgresServer.create(PostgresServer.DEFAULT_VERSION)) {
             var standby = World.create(server.client("postgres"), CLICKHOUSE.client(), directory);
             standby.orders();
-            var data = Path.of(standby.admin.query("SHOW data_directory"));
+            var data = Path.of(standby.admin().query("SHOW data_directory"));
             server.stop(PostgresServer.StopMode.FAST);
             Files.createFile(data.resolve("standby.signal"));
             server.start();
@@ -537,7 +454,7 @@ class SetupIT {
     void refusesATargetOfAnotherPipe() throws InterruptedException {
         world.orders().run();
         world.source("CREATE TABLE b (id int PRIMARY KEY)");
-        var other = new TestPipe(directory, world.role, world.clickHouse)
+        var other = new TestPipe(directory, world.role(), world.clickHouse())
                 .name("other")
                 .mapTo("public.b", "orders");
         var setup = new Setup(other.pipe(), other.postgresClient(), other.clickHouseClient());
@@ -547,15 +464,15 @@ class SetupIT {
 
     @Test
     void refusesASlotThatIsRead() throws Exception {
-        var slot = "s_" + world.admin.database();
+        var slot = "s_" + world.admin().database();
         world.orders().admin("SELECT pg_create_logical_replication_slot('" + slot + "', 'pgoutput')");
         world.source("CREATE PUBLICATION theirs FOR TABLE orders");
-        world.pipe
+        world.pipe()
                 .setting("replicationMode", "cdc_only")
                 .setting("replicationSlotName", slot)
                 .setting("publicationName", "theirs");
-        var reader = world.pipe.name("reader").postgresClient();
-        world.pipe.name("shop");
+        var reader = world.pipe().name("reader").postgresClient();
+        world.pipe().name("shop");
         try (var _ = dev.clickpipe.postgres.ReplicationStream.start(
                 reader, slot, List.of("theirs"), dev.clickpipe.postgres.Lsn.ZERO)) {
             assertThat(world.refusal()).singleElement().satisfies(problem -> assertThat(problem.sentence())
@@ -569,7 +486,7 @@ class SetupIT {
         try (var server = PostgresServer.create(PostgresServer.DEFAULT_VERSION, settings)) {
             var small = World.create(server.client("postgres"), CLICKHOUSE.client(), directory);
             small.orders().admin("SELECT pg_create_logical_replication_slot('theirs', 'pgoutput')");
-            small.pipe.setting("replicationMode", "cdc_only").setting("replicationSlotName", "theirs");
+            small.pipe().setting("replicationMode", "cdc_only").setting("replicationSlotName", "theirs");
             for (int i = 0; i < 5; i++) {
                 small.admin("SELECT pg_logical_emit_message(false, 'x', 'x')", "SELECT pg_switch_wal()", "CHECKPOINT");
             }
@@ -586,34 +503,36 @@ class SetupIT {
                 "CREATE TYPE mood AS ENUM ('sad', 'ok')",
                 "CREATE TABLE \"Od\"\"d `name`\" (id bigint, \"Sp ace\" text NOT NULL, m mood, tags text[], PRIMARY KEY (\"Sp ace\", id))",
                 "CREATE TABLE history (at timestamptz, what text, twice int GENERATED ALWAYS AS (1) STORED)");
-        world.pipe.map("public.Od\"d `name`").map("public.history", "tableEngine: MergeTree");
+        world.pipe().map("public.Od\"d `name`").map("public.history", "tableEngine: MergeTree");
         world.run();
 
-        var pipe = world.pipe.pipe();
-        assertThat(world.clickHouse.query("SHOW CREATE TABLE `Od\"d \\`name\\`` FORMAT TSVRaw"))
+        var pipe = world.pipe().pipe();
+        assertThat(world.clickHouse().query("SHOW CREATE TABLE `Od\"d \\`name\\`` FORMAT TSVRaw"))
                 .contains("`id` Int64", "`Sp ace` String", "`m` LowCardinality(Nullable(String))")
                 .contains("`tags` Array(Nullable(String))")
                 .contains("ENGINE = ReplacingMergeTree(_clickpipe_version, _clickpipe_is_deleted)")
                 .contains("ORDER BY (`Sp ace`, id)");
-        assertThat(world.clickHouse.query("SHOW CREATE TABLE history FORMAT TSVRaw"))
+        assertThat(world.clickHouse().query("SHOW CREATE TABLE history FORMAT TSVRaw"))
                 .contains("ENGINE = MergeTree", "_clickpipe_operation", "_clickpipe_committed_at")
                 .doesNotContain("twice");
-        assertThat(new Definitions(world.pipe.clickHouseClient(), pipe).all())
+        assertThat(new Definitions(world.pipe().clickHouseClient(), pipe).all())
                 .extracting("target")
                 .containsExactlyInAnyOrder("Od\"d `name`", "history");
         assertThat(
-                        world.admin.rows(
-                                "SELECT p.pubname, p.pubupdate, p.pubviaroot, t.tablename FROM pg_publication p JOIN pg_publication_tables t USING (pubname) ORDER BY 1"))
+                        world.admin()
+                                .rows(
+                                        "SELECT p.pubname, p.pubupdate, p.pubviaroot, t.tablename FROM pg_publication p JOIN pg_publication_tables t USING (pubname) ORDER BY 1"))
                 .containsExactly(
                         List.of(pipe.publication(), "t", "t", "Od\"d `name`"),
                         List.of(pipe.insertOnlyPublication(), "f", "t", "history"));
-        assertThat(world.admin.rows(
-                        "SELECT plugin, failover, confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '"
-                                + pipe.slot() + "'"))
+        assertThat(world.admin()
+                        .rows(
+                                "SELECT plugin, failover, confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '"
+                                        + pipe.slot() + "'"))
                 .containsExactly(List.of(
                         "pgoutput",
                         "t",
-                        new Offsets(world.pipe.clickHouseClient(), pipe)
+                        new Offsets(world.pipe().clickHouseClient(), pipe)
                                 .read()
                                 .orElseThrow()
                                 .lsn()
@@ -623,7 +542,7 @@ class SetupIT {
     @Test
     void theApplicationGoesOnUpdatingAKeylessTable() throws InterruptedException {
         world.source("CREATE TABLE history (at timestamptz, what text)", "INSERT INTO history VALUES (now(), 'a')");
-        world.pipe.map("public.history", "tableEngine: MergeTree");
+        world.pipe().map("public.history", "tableEngine: MergeTree");
         world.run();
 
         world.source("UPDATE history SET what = 'b'", "DELETE FROM history");
@@ -632,7 +551,7 @@ class SetupIT {
     @ParameterizedTest
     @ValueSource(strings = {"cdc", "snapshot", "cdc_only"})
     void runAgainItChangesNothing(String mode) throws InterruptedException {
-        world.pipe.setting("replicationMode", mode);
+        world.pipe().setting("replicationMode", mode);
         world.orders().run();
         var remains = world.remains();
         var state = world.state();
@@ -656,7 +575,7 @@ class SetupIT {
         world.run();
 
         assertThat(world.state()).isEqualTo(state);
-        assertThat(world.clickHouse.count("orders")).isEqualTo(1);
+        assertThat(world.clickHouse().count("orders")).isEqualTo(1);
     }
 
     @Test
@@ -675,7 +594,7 @@ class SetupIT {
     void changesOnlyMayGoIntoATableWithRows() throws InterruptedException {
         world.orders().run();
         world.destination("INSERT INTO orders (id, state, _clickpipe_version) VALUES (1, 'new', 1)");
-        var second = new TestPipe(directory, world.role, world.clickHouse)
+        var second = new TestPipe(directory, world.role(), world.clickHouse())
                 .name("again")
                 .setting("replicationMode", "cdc_only")
                 .map("public.orders");
@@ -685,13 +604,13 @@ class SetupIT {
 
         new Setup(second.pipe(), second.postgresClient(), second.clickHouseClient()).run(new Stop());
 
-        assertThat(world.clickHouse.count("orders")).isEqualTo(1);
+        assertThat(world.clickHouse().count("orders")).isEqualTo(1);
     }
 
     @Test
     void refusesToGoOnWithoutItsSlot() throws InterruptedException {
         world.orders().run();
-        world.admin("SELECT pg_drop_replication_slot('" + world.pipe.pipe().slot() + "')");
+        world.admin("SELECT pg_drop_replication_slot('" + world.pipe().pipe().slot() + "')");
 
         assertThat(world.refusal()).extracting(Problem::reason).containsExactly("SlotMissing");
     }
@@ -713,21 +632,22 @@ class SetupIT {
     @Test
     void aCrashHalfwayAndAnotherSpecThenLeaveNoOrphans() throws InterruptedException {
         world.source("CREATE TABLE a (id int PRIMARY KEY)", "CREATE TABLE b (id int PRIMARY KEY, x text NOT NULL)");
-        world.pipe.map("public.a").map("public.b");
+        world.pipe().map("public.a").map("public.b");
         world.run();
         // as if it had died before it recorded what it made
         world.destination("TRUNCATE TABLE _clickpipe_tables");
-        var edited = new TestPipe(directory, world.role, world.clickHouse)
-                .name(world.pipe.pipe().name())
+        var edited = new TestPipe(directory, world.role(), world.clickHouse())
+                .name(world.pipe().pipe().name())
                 .map("public.b", "tableEngine: MergeTree");
 
         new Setup(edited.pipe(), edited.postgresClient(), edited.clickHouseClient()).run(new Stop());
 
         assertThat(
-                        world.clickHouse.rows(
-                                "SELECT name, engine FROM system.tables WHERE database = currentDatabase() AND NOT startsWith(name, '_clickpipe_')"))
+                        world.clickHouse()
+                                .rows(
+                                        "SELECT name, engine FROM system.tables WHERE database = currentDatabase() AND NOT startsWith(name, '_clickpipe_')"))
                 .containsExactly(List.of("b", "MergeTree"));
-        assertThat(world.admin.rows("SELECT tablename FROM pg_publication_tables"))
+        assertThat(world.admin().rows("SELECT tablename FROM pg_publication_tables"))
                 .containsExactly(List.of("b"));
     }
 
@@ -735,7 +655,11 @@ class SetupIT {
     void aTableThatIsNoLongerThePipesIsFullLikeAnyOther() throws InterruptedException {
         world.orders().run();
         world.destination("INSERT INTO orders (id, state, _clickpipe_version) VALUES (1, 'new', 1)");
-        new Teardown(world.pipe.pipe(), world.pipe.postgresClient(), world.pipe.clickHouseClient()).run(new Stop());
+        new Teardown(
+                        world.pipe().pipe(),
+                        world.pipe().postgresClient(),
+                        world.pipe().clickHouseClient())
+                .run(new Stop());
 
         assertThat(world.refusal()).extracting(Problem::reason).containsExactly("TargetNotEmpty");
     }
@@ -745,10 +669,10 @@ class SetupIT {
         world.source(IntStream.rangeClosed(1, 1600)
                 .mapToObj(i -> "a_column_with_a_rather_long_name_%d int%s".formatted(i, i == 1 ? " PRIMARY KEY" : ""))
                 .collect(Collectors.joining(", ", "CREATE TABLE wide (", ")")));
-        world.pipe.map("public.wide");
+        world.pipe().map("public.wide");
         world.run();
 
-        assertThat(new Definitions(world.pipe.clickHouseClient(), world.pipe.pipe())
+        assertThat(new Definitions(world.pipe().clickHouseClient(), world.pipe().pipe())
                         .all()
                         .getFirst()
                         .columns())
@@ -765,7 +689,7 @@ class SetupIT {
             setup.run(new Stop());
             return null;
         });
-        try (var writer = world.admin.connect();
+        try (var writer = world.admin().connect();
                 var statement = writer.createStatement()) {
             statement.execute("SET application_name = 'nightly import'");
             writer.setAutoCommit(false);
@@ -796,7 +720,7 @@ class SetupIT {
             setup.run(stop);
             return null;
         });
-        try (var writer = world.admin.connect();
+        try (var writer = world.admin().connect();
                 var statement = writer.createStatement()) {
             writer.setAutoCommit(false);
             statement.execute("INSERT INTO orders VALUES (1, 'new', 1)");
@@ -819,14 +743,14 @@ class SetupIT {
                             "CREATE TABLE parted (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)",
                             "CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')",
                             "CREATE TABLE history (what text)");
-            other.pipe.map("public.parted").map("public.history", "tableEngine: MergeTree");
+            other.pipe().map("public.parted").map("public.history", "tableEngine: MergeTree");
             other.run();
             other.run();
 
             assertThat((List<?>) other.remains().get("slots")).hasSize(1);
-            assertThat(other.admin.rows("SELECT tablename FROM pg_publication_tables ORDER BY 1"))
+            assertThat(other.admin().rows("SELECT tablename FROM pg_publication_tables ORDER BY 1"))
                     .containsExactly(List.of("history"), List.of("orders"), List.of("parted"));
-            var theirs = new TestPipe(directory, other.role, other.clickHouse)
+            var theirs = new TestPipe(directory, other.role(), other.clickHouse())
                     .name("second")
                     .setting("publicationName", "theirs")
                     .mapTo("public.orders", "orders_2");

@@ -173,9 +173,11 @@ public record TargetTable(
             String engine,
             Map<Clause, String> clauses,
             String comment) {
+        // What a partition expression reads is known only to ClickHouse.
         boolean nullableKey = definition.columns().stream()
-                .anyMatch(column -> definition.sortingKey().contains(column.name())
-                        && column.clickHouseType().contains("Nullable("));
+                .anyMatch(column -> column.clickHouseType().contains("Nullable(")
+                        && (clauses.containsKey(Clause.PARTITION_BY)
+                                || definition.sortingKey().contains(column.name())));
         if (nullableKey) {
             clauses.merge(
                     Clause.SETTINGS,

@@ -194,7 +194,7 @@ class EditIT {
     void whatTheUserAddedIsInTheReplacement() throws InterruptedException {
         world.destination(
                 "ALTER TABLE a ADD COLUMN `my ``col` DateTime DEFAULT now() COMMENT 'it''s, (mine)', ADD COLUMN y String MATERIALIZED upper(x)",
-                "ALTER TABLE a MODIFY COLUMN x String CODEC(ZSTD(7)) COMMENT 'text'",
+                "ALTER TABLE a MODIFY COLUMN x String COMMENT 'text' CODEC(ZSTD(7))",
                 "ALTER TABLE a ADD INDEX ix x TYPE bloom_filter GRANULARITY 3, ADD CONSTRAINT positive CHECK id >= 0",
                 "ALTER TABLE a MODIFY SETTING deduplicate_merge_projection_mode = 'drop', min_bytes_for_wide_part = 7",
                 "ALTER TABLE a ADD PROJECTION by_x (SELECT id, x ORDER BY x)",
@@ -212,7 +212,7 @@ class EditIT {
                 .contains(
                         "PROJECTION by_x", "min_bytes_for_wide_part = 7", "deduplicate_merge_projection_mode = 'drop'")
                 .contains("WHERE x != 'a, SETTINGS b'")
-                .contains("ORDER BY id");
+                .contains("ORDER BY (id)");
     }
 
     @Test
@@ -588,5 +588,6 @@ class EditIT {
             world.run();
             assertThat(published()).containsExactly(List.of("all", "b"));
         }
+        world = World.create(POSTGRES.client(), CLICKHOUSE.client(), directory);
     }
 }

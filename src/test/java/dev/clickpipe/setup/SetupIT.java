@@ -435,8 +435,8 @@ class SetupIT {
         var noEngine = new ClickHouse(java.net.URI.create("http://127.0.0.1:1"), "u", "hush-2", "d");
 
         assertUnanswered(nowhere, noEngine, "postgres 127.0.0.1:1/d", "clickhouse 127.0.0.1:1/d");
-        assertUnanswered(nowhere, world.clickHouse, "postgres 127.0.0.1:1/d");
-        assertUnanswered(world.role, noEngine, "clickhouse 127.0.0.1:1/d");
+        assertUnanswered(nowhere, world.clickHouse(), "postgres 127.0.0.1:1/d");
+        assertUnanswered(world.role(), noEngine, "clickhouse 127.0.0.1:1/d");
     }
 
     private void assertUnanswered(Postgres postgres, ClickHouse clickHouse, String... silent) {

@@ -138,7 +138,7 @@ class EndToEndLifecycleIT {
 
         uuids = uuids();
         apply(pipe());
-        settle("Running");
+        awaitObserved();
         apply(pipe("resync: first"));
         settle("Running");
         assertThat(uuids()).as("a token counts once").isEqualTo(uuids);
@@ -151,7 +151,7 @@ class EndToEndLifecycleIT {
         var before = uuids();
         try (var reader = new Reader(clickhouse)) {
             mappings.put("accounts", KEYED + ", resync: again");
-            mappings.put("cards", KEYED + ", useCustomSortingKey: true, sortingKeys: [holder, id]");
+            mappings.put("cards", KEYED + ", partitionByExpr: 'intDiv(id, 20000)'");
             apply(pipe("resync: first"));
             settle("Running");
             reader.assertNothingWasEverMissing();
@@ -160,8 +160,8 @@ class EndToEndLifecycleIT {
         var after = uuids();
         assertThat(after.keySet().stream().filter(table -> !after.get(table).equals(before.get(table))))
                 .containsExactlyInAnyOrder("accounts", "cards");
-        assertThat(clickhouse.query("SELECT sorting_key FROM system.tables WHERE database = 'bank' AND name = 'cards'"))
-                .isEqualTo("holder, id");
+        assertThat(clickhouse.query("SELECT partition_key FROM system.tables WHERE database = 'bank' AND name = 'cards'"))
+                .isEqualTo("intDiv(id, 20000)");
         assertAllEqual();
     }
 

@@ -29,7 +29,7 @@ public record ClickPipeStatus(
         Long observedGeneration,
 
         @JsonPropertyDescription(
-                "Stands for the part of the spec that Setup last accepted. When it is not that of the spec any more, Setup is due.")
+                "Stands for the part of the spec that Setup was started for last, and whether it accepted it. When it is not that of the spec any more, Setup is due.")
         String observedSetup,
 
         @JsonPropertyDescription(

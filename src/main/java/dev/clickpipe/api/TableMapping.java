@@ -70,7 +70,7 @@ public record TableMapping(
 
         @Size(max = 1000)
         @JsonPropertyDescription(
-                "PARTITION BY of the target table: a ClickHouse expression over its columns, such as toYYYYMM(created_at).")
+                "PARTITION BY of the target table: a ClickHouse expression over its columns, such as toYYYYMM(created_at). For ReplacingMergeTree over columns of its sorting key, as rows of different partitions are never merged.")
         String partitionByExpr,
 
         @Size(max = 253)

@@ -88,10 +88,17 @@ record Lifecycle(Worker worker, Duration teardownTimeout) {
             phase = status == null ? null : status.phase();
             before = new Reached(
                     SetupMark.read(status == null ? null : status.observedSetup())
-                            .orElse(null),
+                            .orElse(mayHaveRun() ? new SetupMark(Manifest.setupKey(pipe), 0, false, null) : null),
                     status == null ? null : status.observedResync(),
                     mode.loads() ? Conditions.load(status) : Load.NONE_WANTED);
             reached = before;
+        }
+
+        /** A paused pipe that nothing is known of was created so, or has lost its status: whoever deletes it has to look. */
+        private boolean mayHaveRun() {
+            return status == null
+                    && pipe.getSpec().state() == ClickPipeSpec.State.Paused
+                    && Worker.generation(pipe) > 1;
         }
 
         // ---- Provisioning, Setup, Modifying ----

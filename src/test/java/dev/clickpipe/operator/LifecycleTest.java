@@ -907,6 +907,15 @@ class LifecycleTest {
     }
 
     @Test
+    void aPausedPipeThatLostItsStatusMayHaveASlot() {
+        var paused = cdc().accepted(Phase.Paused, true)
+                .edited("state: \"Running\"", "state: \"Paused\"")
+                .lostItsStatus();
+        assertThat(paused.deletedAt(NOW).plan().release()).isEmpty();
+        assertThat(paused.plan().reached().setup()).as("kept in the status").isNotNull();
+    }
+
+    @Test
     void aPipeWhoseTeardownIsDoneMayGo() {
         assertReleasedClean(
                 cdc().accepted(Phase.Running, true).job(TEARDOWN, 2, SUCCEEDED).deletedAt(NOW.minusSeconds(300)));

@@ -146,11 +146,12 @@ class EndToEndLifecycleIT {
 
     @Test
     @Order(4)
-    void resyncOneTableAndRebuildAnother() {
+    void resyncOneTableRebuildAnotherAndAddOneBack() {
         var pod = streamingPods();
         var before = uuids();
         try (var reader = new Reader(clickhouse)) {
             mappings.put("accounts", KEYED + ", resync: again");
+            mappings.put("customers", KEYED);
             mappings.put("cards", KEYED + ", partitionByExpr: 'intDiv(id, 20000)'");
             apply(pipe("resync: first"));
             settle("Running");
@@ -159,9 +160,8 @@ class EndToEndLifecycleIT {
         assertThat(streamingPods()).as("the stream of the others goes on").isEqualTo(pod);
         var after = uuids();
         assertThat(after.keySet().stream().filter(table -> !after.get(table).equals(before.get(table))))
-                .containsExactlyInAnyOrder("accounts", "cards");
-        assertThat(clickhouse.query(
-                        "SELECT partition_key FROM system.tables WHERE database = 'bank' AND name = 'cards'"))
+                .containsExactlyInAnyOrder("accounts", "cards", "customers");
+        assertThat(clickhouse.query("SELECT partition_key FROM system.tables WHERE database = 'bank' AND name = 'cards'"))
                 .isEqualTo("intDiv(id, 20000)");
         assertAllEqual();
     }

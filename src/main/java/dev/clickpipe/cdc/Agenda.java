@@ -86,6 +86,11 @@ record Agenda(
         return build.loaded() && Lsn.parse(build.loading().complete()).compareTo(offset) <= 0;
     }
 
+    /** The same while nobody may swap. */
+    Agenda withoutSwap() {
+        return new Agenda(from, takeUp, cut, List.of(), follow, awaited);
+    }
+
     /** Those to read. */
     List<String> publications() {
         return follow.stream()

@@ -9,8 +9,12 @@ import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.clickhouse.TableDefinition.Streaming;
 import dev.clickpipe.codec.SystemColumns;
 import dev.clickpipe.pipe.Pipe;
+import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.postgres.Lsn;
+import dev.clickpipe.postgres.PipeLock;
+import dev.clickpipe.postgres.PostgresClient;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -24,13 +28,19 @@ import org.slf4j.LoggerFactory;
 final class Builds {
     private static final Logger LOG = LoggerFactory.getLogger(Builds.class);
 
+    private static final Duration POSTPONEMENT = Duration.ofSeconds(5);
+
     private final Pipe pipe;
+    private final PostgresClient postgres;
     private final ClickHouseClient clickHouse;
     private final Definitions definitions;
     private final Swap swap;
+    /** When the lock on the pipe's tables was refused; {@link Long#MIN_VALUE}: never. Of {@link System#nanoTime}. */
+    private volatile long refusedAt = Long.MIN_VALUE;
 
-    Builds(Pipe pipe, ClickHouseClient clickHouse, Definitions definitions) {
+    Builds(Pipe pipe, PostgresClient postgres, ClickHouseClient clickHouse, Definitions definitions) {
         this.pipe = pipe;
+        this.postgres = postgres;
         this.clickHouse = clickHouse;
         this.definitions = definitions;
         this.swap = new Swap(clickHouse, pipe);
@@ -45,8 +55,7 @@ final class Builds {
         var swaps = recorded.stream()
                 .filter(build -> build.replaces() && (agenda.swap().contains(build) || swap.begun(build)))
                 .toList();
-        if (!swaps.isEmpty()) {
-            swaps.forEach(build -> TableFailure.of(build, () -> swap(build, recorded)));
+        if (!swaps.isEmpty() && swap(swaps, recorded)) {
             return; // the rest is said of tables that are others now: at the next connection
         }
         agenda.takeUp().forEach(build -> {
@@ -69,6 +78,35 @@ final class Builds {
         var streaming = build.streaming();
         return definitions.record(
                 build, new Streaming(streaming.from(), build.boundary(), streaming.published(), null));
+    }
+
+    /** Whether a swap that is due waits for a Setup that is deciding on the pipe's tables. */
+    boolean swapPostponed() {
+        return refusedAt != Long.MIN_VALUE && System.nanoTime() - refusedAt < POSTPONEMENT.toNanos();
+    }
+
+    /** @return false when somebody else decides on the pipe's tables at this moment */
+    private boolean swap(List<TableDefinition> replacements, List<TableDefinition> recorded) {
+        try (var lock = PipeLock.tryTake(postgres, pipe).orElse(null)) {
+            if (lock == null) {
+                refusedAt = System.nanoTime();
+                if (replacements.stream().anyMatch(swap::begun)) {
+                    throw PipeException.retryable(
+                            new Problem(
+                                    "AnotherWorkerRuns",
+                                    "pipe " + pipe,
+                                    "a swap was cut off, and another worker sets the pipe up",
+                                    "It goes on when that worker ends"),
+                            null);
+                }
+                LOG.info("the swap waits for the setup that runs");
+                return false;
+            }
+            if (definitions.all().equals(recorded)) {
+                replacements.forEach(build -> TableFailure.of(build, () -> swap(build, recorded)));
+            }
+            return true;
+        }
     }
 
     private TableDefinition swap(TableDefinition replacement, List<TableDefinition> recorded) {

@@ -242,6 +242,7 @@ public final class Cdc implements Mode {
         private Agenda agenda;
 
         private boolean agendaDue;
+        private boolean agendaPostponed;
         private List<TableDefinition> agendaOf;
         private Lsn agendaAt;
 
@@ -272,11 +273,13 @@ public final class Cdc implements Mode {
 
         private boolean isAgendaDue() {
             var latest = recorded.latest();
-            if (latest != agendaOf || !stream.acknowledged().equals(agendaAt)) {
+            boolean mayNotSwap = builds.swapPostponed();
+            if (latest != agendaOf || !stream.acknowledged().equals(agendaAt) || mayNotSwap != agendaPostponed) {
+                agendaPostponed = mayNotSwap;
                 agendaOf = latest;
                 agendaAt = stream.acknowledged();
                 agenda = Agenda.of(latest, agendaAt);
-                agendaDue = agenda.isDue(begun);
+                agendaDue = (mayNotSwap ? agenda.withoutSwap() : agenda).isDue(begun);
                 progress.tables(latest);
                 progress.awaited(agenda.awaited());
             }

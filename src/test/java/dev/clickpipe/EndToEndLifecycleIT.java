@@ -161,7 +161,8 @@ class EndToEndLifecycleIT {
         var after = uuids();
         assertThat(after.keySet().stream().filter(table -> !after.get(table).equals(before.get(table))))
                 .containsExactlyInAnyOrder("accounts", "cards", "customers");
-        assertThat(clickhouse.query("SELECT partition_key FROM system.tables WHERE database = 'bank' AND name = 'cards'"))
+        assertThat(clickhouse.query(
+                        "SELECT partition_key FROM system.tables WHERE database = 'bank' AND name = 'cards'"))
                 .isEqualTo("intDiv(id, 20000)");
         assertAllEqual();
     }

@@ -89,7 +89,7 @@ public final class Cdc implements Mode {
         this.clickHouse = clickHouse;
         this.offsets = new Offsets(clickHouse, pipe);
         this.recorded = new RecordedDefinitions(new Definitions(clickHouse, pipe));
-        this.builds = new Builds(pipe, clickHouse, new Definitions(clickHouse, pipe));
+        this.builds = new Builds(pipe, postgres, clickHouse, new Definitions(clickHouse, pipe));
         this.progress = new Progress(pipe, meters, Clock.systemUTC());
         this.idleInterval = idleInterval;
         this.monitor = new SourceMonitor(pipe, postgres, progress);

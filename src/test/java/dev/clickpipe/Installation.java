@@ -115,9 +115,14 @@ final class Installation implements AutoCloseable {
         append(text, "get", "clickpipes,jobs,deployments,pods", "-A", "-o", "wide");
         append(text, "get", "events", "-A", "--sort-by=.lastTimestamp");
         append(text, "get", "clickpipes", "-A", "-o", "yaml");
-        for (var pod : cluster.kubectl("get", "pods", "-A", "-o", PODS).lines().toList()) {
-            var names = pod.split(" ");
-            append(text, "logs", "-n", names[0], names[1], "--tail=300");
+        try {
+            for (var pod :
+                    cluster.kubectl("get", "pods", "-A", "-o", PODS).lines().toList()) {
+                var names = pod.split(" ");
+                append(text, "logs", "-n", names[0], names[1], "--tail=300");
+            }
+        } catch (IllegalStateException e) {
+            text.append(e.getMessage());
         }
         return text.toString();
     }

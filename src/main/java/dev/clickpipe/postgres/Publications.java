@@ -101,6 +101,16 @@ public final class Publications {
         }
     }
 
+    /** Unlike {@link #find} it does not wait for whoever holds an exclusive lock on one of its tables. */
+    public static boolean exists(Connection connection, String name) throws SQLException {
+        try (var query = connection.prepareStatement("SELECT FROM pg_publication WHERE pubname = ?")) {
+            query.setString(1, name);
+            try (var rows = query.executeQuery()) {
+                return rows.next();
+            }
+        }
+    }
+
     private static List<Published> tables(Connection connection, String name) throws SQLException {
         boolean lists = connection.getMetaData().getDatabaseMajorVersion() >= COLUMN_LISTS_SINCE;
         try (var query = connection.prepareStatement("SELECT schemaname, tablename, "

@@ -87,8 +87,8 @@ final class ReplicationChecks {
         for (var build : recorded.builds()) {
             if (build.publishing() != null
                     && !publications.contains(build.publishing().publication())
-                    && Publications.find(source.connection(), build.publishing().publication())
-                            .isPresent()) {
+                    && Publications.exists(
+                            source.connection(), build.publishing().publication())) {
                 publications.add(build.publishing().publication());
             }
         }

@@ -209,7 +209,7 @@ public final class Teardown implements Mode {
     }
 
     private static void dropPublication(Connection connection, String name) throws SQLException {
-        if (Publications.find(connection, name).isPresent()) {
+        if (Publications.exists(connection, name)) {
             Publications.drop(connection, name);
             LOG.info("dropped publication {}", name);
         }

@@ -17,6 +17,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.ToLongFunction;
+import java.util.stream.Collectors;
 
 /** What the initial load has done, as status, metrics and log show it. Thread-safe. */
 final class Progress {
@@ -40,6 +41,9 @@ final class Progress {
         private long bytesDone;
         private long bytes;
         private boolean loaded;
+        /** Another one is loaded in its stead: what it took is no part of this load. */
+        private boolean replaced;
+
         private Problem problem;
 
         private Table(TableDefinition definition) {
@@ -86,10 +90,18 @@ final class Progress {
     /** The tables of the load and what a former worker or session left of them. */
     synchronized void begin(List<TableDefinition> definitions, Map<String, ChunkLedger.Plan> plans) {
         tables.clear();
+        var replaced = definitions.stream()
+                .filter(TableDefinition::replaces)
+                .map(definition -> definition.replacement().live())
+                .collect(Collectors.toSet());
         definitions.forEach(definition -> {
-            tables.put(definition.build(), new Table(definition));
+            var table = new Table(definition);
+            tables.put(definition.build(), table);
             var plan = plans.get(definition.build());
-            if (plan != null) {
+            if (!definition.replaces() && replaced.contains(definition.target())) {
+                table.replaced = true;
+                table.loaded = definition.loaded();
+            } else if (plan != null) {
                 planned(plan);
             }
         });
@@ -189,16 +201,22 @@ final class Progress {
                         + underWay.stream().mapToLong(Chunk::rows).sum(),
                 bytesDone,
                 bytes,
-                percent(bytesDone, bytes, tablesDone),
+                percent(bytesDone, bytes),
                 perSecond(Sample::rowsRead),
                 secondsLeft(bytes - bytesDone));
     }
 
-    private int percent(long bytesDone, long bytes, int tablesDone) {
-        if (tablesDone == tables.size()) {
-            return tables.isEmpty() ? 0 : 100;
+    private int percent(long bytesDone, long bytes) {
+        var loading = tables.values().stream().filter(table -> !table.replaced).toList();
+        long done = loading.stream().filter(table -> table.loaded).count();
+        if (done == loading.size()) {
+            return loading.isEmpty() ? 0 : 100;
         }
-        double share = bytes == 0 ? (double) tablesDone / tables.size() : (double) bytesDone / bytes;
+        long planned = loading.stream().filter(table -> table.chunks > 0).count();
+        // A table that has no plan yet is taken to be as large as the others.
+        double share = bytes > 0
+                ? (double) bytesDone / bytes * planned / loading.size()
+                : (double) done / loading.size();
         return (int) Math.min(99, 100 * share);
     }
 

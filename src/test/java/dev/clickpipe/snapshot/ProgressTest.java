@@ -31,7 +31,7 @@ class ProgressTest {
         progress.begin(List.of(definition("t"), definition("u")), Map.of("t", plan));
         var load = progress.load();
         assertThat(load.rows()).isEqualTo(30);
-        assertThat(load.percent()).isEqualTo(30);
+        assertThat(load.percent()).isEqualTo(15);
         assertThat(load.tablesDone()).isZero();
         assertThat(load.tablesTotal()).isEqualTo(2);
         assertThat(load.secondsLeft()).isNull();
@@ -78,6 +78,36 @@ class ProgressTest {
                 "t", 1, List.of(new ChunkLedger.Entry(0, new Chunk(1, 1, 0, Chunk.END, 0), true, 0)));
         progress.begin(List.of(definition("t"), definition("u")), Map.of("t", empty));
         assertThat(progress.load().percent()).isEqualTo(50);
+    }
+
+    @Test
+    void what_is_replaced_is_no_part_of_the_load_and_nothing_is_guessed_before_the_plan() {
+        var live = definition("t");
+        var replacement = new TableDefinition(
+                "r",
+                "s",
+                "t",
+                1,
+                "t_resync",
+                TableEngine.ReplacingMergeTree,
+                List.of(),
+                List.of(),
+                List.of(),
+                null,
+                new TableDefinition.Replacement("t", "uuid"),
+                null,
+                null,
+                null);
+        var loaded = List.of(new ChunkLedger.Entry(0, new Chunk(1, 1, 0, Chunk.END, 100), true, 7));
+        var waiting = List.of(new ChunkLedger.Entry(0, new Chunk(1, 1, 0, Chunk.END, 100), false, 0));
+        progress.begin(List.of(live, replacement), Map.of("t", new ChunkLedger.Plan("t", 1, loaded)));
+        assertThat(progress.load().percent()).isZero();
+        assertThat(progress.load().rows()).isZero();
+        progress.planned(new ChunkLedger.Plan("r", 1, waiting));
+        assertThat(progress.load().percent()).isZero();
+        progress.planned(new ChunkLedger.Plan("r", 1, loaded));
+        assertThat(progress.load().percent()).isEqualTo(100);
+        assertThat(progress.load().rows()).isEqualTo(7);
     }
 
     private static TableDefinition definition(String target) {

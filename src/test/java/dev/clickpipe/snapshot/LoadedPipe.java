@@ -132,6 +132,9 @@ final class LoadedPipe implements AutoCloseable {
                                             .map(ClickHouseClient::identifier)
                                             .collect(Collectors.joining(", ", "(", ")")))
                     + (targetSettings.length == 0 ? "" : " SETTINGS " + String.join(", ", targetSettings)));
+            definitions.all().stream()
+                    .filter(former -> former.target().equals(name))
+                    .forEach(definitions::forget);
             definitions.record(definition);
             return this;
         } catch (SQLException e) {

@@ -9,9 +9,11 @@ import dev.clickpipe.clickhouse.Offsets;
 import dev.clickpipe.clickhouse.Swap;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.clickhouse.TableDefinition.Loading;
+import dev.clickpipe.clickhouse.TargetTable;
 import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.Stop;
+import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.teardown.Teardown;
 import dev.clickpipe.testbed.Fault;
 import dev.clickpipe.testbed.PostgresServer;
@@ -121,6 +123,27 @@ class EditIT {
     }
 
     // ------------------------------------------------------------------------------------------------------- resync
+
+    /** The stream records its offset, then the slot moves; Setup reads both while that happens. */
+    @Test
+    void aStreamThatGetsOnMeanwhileIsNobodyElsesDoing() {
+        var pipe = world.pipe().pipe();
+        var client = world.pipe().clickHouseClient();
+        var offsets = new Offsets(client, pipe);
+        var before = new Recorded(definitions.all(), offsets.read(), TargetTable.list(client));
+        var identifier = before.offset().orElseThrow().systemIdentifier();
+        var now = Lsn.parse(
+                world.admin().query("SELECT pg_current_wal_insert_lsn() FROM pg_logical_emit_message(true, '', '')"));
+        offsets.record(new Offsets.Offset(pipe.slot(), identifier, now));
+        world.admin("SELECT pg_replication_slot_advance('%s', '%s')".formatted(pipe.slot(), now));
+        var postgres = world.pipe().postgresClient();
+
+        assertThat(SourceChecks.run(pipe, postgres, before, offsets::read).problems())
+                .isEmpty();
+        assertThat(SourceChecks.run(pipe, postgres, before, before::offset).problems())
+                .extracting(Problem::reason)
+                .containsExactly("SlotAdvanced");
+    }
 
     @Test
     void aNewTokenBuildsEveryTableBesideTheLiveOne() throws InterruptedException {

@@ -19,6 +19,7 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.URI;
 import java.nio.file.Path;
+import java.sql.SQLException;
 import java.time.Duration;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
@@ -171,6 +172,20 @@ class TeardownIT {
             teardown(shop);
         }
         assertThat(slots()).isEmpty();
+    }
+
+    /** As long DDL holds it. */
+    @Test
+    void anExclusiveLockOnATableHoldsNothingUp() throws SQLException, InterruptedException {
+        setup(shop());
+        try (var connection = postgres.connect();
+                var ddl = connection.createStatement()) {
+            connection.setAutoCommit(false);
+            ddl.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
+            teardown(shop());
+            assertThat(slots()).isEmpty();
+            assertThat(publications()).isEmpty();
+        }
     }
 
     @Test

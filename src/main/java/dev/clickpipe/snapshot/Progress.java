@@ -214,9 +214,8 @@ final class Progress {
         }
         long planned = loading.stream().filter(table -> table.chunks > 0).count();
         // A table that has no plan yet is taken to be as large as the others.
-        double share = bytes > 0
-                ? (double) bytesDone / bytes * planned / loading.size()
-                : (double) done / loading.size();
+        double share =
+                bytes > 0 ? (double) bytesDone / bytes * planned / loading.size() : (double) done / loading.size();
         return (int) Math.min(99, 100 * share);
     }
 

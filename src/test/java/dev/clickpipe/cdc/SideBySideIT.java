@@ -109,6 +109,26 @@ class SideBySideIT {
         }
     }
 
+    /** What the stream goes on writing of the time before the load's boundary, until it knows that, is taken out again. */
+    @Test
+    void theLoadBeginsWhileTheStreamIsBehind() throws Exception {
+        postgres.execute("CREATE TABLE behind (id int PRIMARY KEY, v text)");
+        try (var pipe = pipe().table("behind", TableEngine.MergeTree).setUp()) {
+            pipe.start();
+            await().until(() -> pipe.definition("behind").streaming() != null);
+            // One transaction, in a hundred batches.
+            postgres.execute("INSERT INTO behind SELECT i, md5(i::text) FROM generate_series(1, 200000) i");
+            pipe.startLoad().awaitDone();
+            postgres.execute("INSERT INTO behind VALUES (0, 'later')");
+            pipe.awaitConfirmed();
+            pipe.awaitSettled();
+            assertThat(
+                            clickHouse.query(
+                                    "SELECT count(), uniqExact(id), countIf(_clickpipe_operation = 'snapshot') FROM behind"))
+                    .isEqualTo("200001\t200001\t200000");
+        }
+    }
+
     /** The rows that the stream has written, and those of the lost session, are in the rows of the session that counts. */
     @Test
     void aLostSessionOfAnAppendOnlyTable() throws Exception {

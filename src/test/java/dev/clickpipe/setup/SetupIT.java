@@ -482,16 +482,44 @@ class SetupIT {
 
     @Test
     void refusesALostSlot() {
-        var settings = Map.of("max_slot_wal_keep_size", "1MB", "min_wal_size", "32MB", "max_wal_size", "32MB");
-        try (var server = PostgresServer.create(PostgresServer.DEFAULT_VERSION, settings)) {
+        try (var server = withLittleWal()) {
             var small = World.create(server.client("postgres"), CLICKHOUSE.client(), directory);
             small.orders().admin("SELECT pg_create_logical_replication_slot('theirs', 'pgoutput')");
             small.pipe().setting("replicationMode", "cdc_only").setting("replicationSlotName", "theirs");
-            for (int i = 0; i < 5; i++) {
-                small.admin("SELECT pg_logical_emit_message(false, 'x', 'x')", "SELECT pg_switch_wal()", "CHECKPOINT");
-            }
+            loseSlots(small);
 
             assertThat(small.refusal()).extracting(Problem::reason).containsExactly("SlotInvalidated");
+        }
+    }
+
+    @Test
+    void aSlotThatWasLostIsMadeAnewByAResync() throws InterruptedException {
+        try (var server = withLittleWal()) {
+            var small = World.create(server.client("postgres"), CLICKHOUSE.client(), directory);
+            small.orders().run();
+            loseSlots(small);
+            assertThat(small.refusal()).singleElement().satisfies(problem -> {
+                assertThat(problem.reason()).isEqualTo("SlotInvalidated");
+                assertThat(problem.remedy()).contains("max_slot_wal_keep_size", "spec.resync to a new value");
+            });
+
+            small.pipe().extra("  resync: again\n");
+            small.run();
+
+            assertThat(small.admin().rows("SELECT slot_name, wal_status FROM pg_replication_slots"))
+                    .containsExactly(List.of(small.pipe().pipe().slot(), "reserved"));
+        }
+    }
+
+    private static PostgresServer withLittleWal() {
+        return PostgresServer.create(
+                PostgresServer.DEFAULT_VERSION,
+                Map.of("max_slot_wal_keep_size", "1MB", "min_wal_size", "32MB", "max_wal_size", "32MB"));
+    }
+
+    private static void loseSlots(World small) {
+        for (int i = 0; i < 5; i++) {
+            small.admin("SELECT pg_logical_emit_message(false, 'x', 'x')", "SELECT pg_switch_wal()", "CHECKPOINT");
         }
     }
 

@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.clickpipe.pipe.TestPipe;
 import dev.clickpipe.testbed.ClickHouse;
 import dev.clickpipe.testbed.Postgres;
+import dev.clickpipe.testbed.PostgresServer;
 import dev.clickpipe.testbed.SharedClickHouse;
 import dev.clickpipe.testbed.SharedPostgres;
 import java.io.IOException;
@@ -20,6 +21,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterEach;
@@ -138,6 +140,52 @@ class WorkerIT {
         assertThat(exitCode(start("setup", "--pipe", file.toString(), "--credentials", directory.toString())))
                 .isEqualTo(2);
         assertThat(log()).contains("InvalidPipeFile", "spce: unknown field").doesNotContain("\tat ");
+    }
+
+    @Test
+    void aSnapshotOnlyPipeIsResynced() throws Exception {
+        POSTGRES.client()
+                .execute("CREATE TABLE parcels (id int PRIMARY KEY)", "INSERT INTO parcels VALUES (1), (2), (3)");
+        var pipe = pipe().name("parcels").setting("replicationMode", "snapshot").map("public.parcels");
+        for (var mode : List.of("setup", "snapshot")) {
+            assertThat(exitCode(worker(mode, pipe))).as(log()).isZero();
+        }
+        POSTGRES.client().execute("DELETE FROM parcels WHERE id = 1", "INSERT INTO parcels VALUES (4), (5)");
+
+        pipe.extra("  resync: B\n");
+        assertThat(exitCode(worker("setup", pipe))).as(log()).isZero();
+        var left = JSON.readTree(read("termination")).get("load");
+        assertThat(left.get("replacements").asInt()).isEqualTo(1);
+        assertThat(exitCode(worker("resync", pipe))).as("it is not loaded").isEqualTo(10);
+        assertThat(log()).contains("NotLoaded", "parcels_resync");
+        assertThat(exitCode(worker("snapshot", pipe))).as(log()).isZero();
+        assertThat(CLICKHOUSE.client().count("parcels")).as("the live table").isEqualTo(3);
+        assertThat(exitCode(worker("resync", pipe))).as(log()).isZero();
+
+        assertThat(CLICKHOUSE.client().query("SELECT id FROM parcels ORDER BY id"))
+                .isEqualTo("2\n3\n4\n5");
+        assertThat(CLICKHOUSE.client().query("EXISTS TABLE parcels_resync")).isEqualTo("0");
+        assertThat(exitCode(worker("resync", pipe))).as("nothing is left to do").isZero();
+    }
+
+    @Test
+    void tellsWhatTheSlotOfAPausedPipeKeeps() throws Exception {
+        try (var server =
+                PostgresServer.create(PostgresServer.DEFAULT_VERSION, Map.of("max_slot_wal_keep_size", "64MB"))) {
+            server.client("postgres").execute("CREATE TABLE paused (id int PRIMARY KEY)");
+            var pipe = new TestPipe(directory, server.client("postgres"), CLICKHOUSE.client()).map("public.paused");
+            assertThat(exitCode(worker("setup", pipe))).as(log()).isZero();
+            server.client("postgres")
+                    .execute("SELECT pg_logical_emit_message(false, 'x', repeat('x', 1000000)), pg_switch_wal()");
+
+            assertThat(exitCode(worker("inspect", pipe))).as(log()).isZero();
+
+            var seen = JSON.readTree(read("termination")).get("replication");
+            assertThat(seen.get("slot").asText()).isEqualTo(pipe.pipe().slot());
+            assertThat(seen.get("retainedWalBytes").asLong()).isGreaterThan(1_000_000);
+            assertThat(seen.get("safeWalBytes").asLong()).isBetween(1L, 64L * 1024 * 1024);
+            assertThat(seen.get("walStatus").asText()).isEqualTo("reserved");
+        }
     }
 
     @Test

@@ -63,7 +63,6 @@ class EndToEndIT {
         workspace.capture("provisioning", "orders", pipe -> pipe.is("Provisioning", "Provisioning"));
         workspace.capture("setup", "orders", pipe -> pipe.is("Setup", "Setup"));
         workspace.capture("snapshot", "orders", pipe -> pipe.is("Snapshot", "Snapshot"));
-        workspace.capture("running-worker-starting", "orders", pipe -> pipe.is("Running", "WorkerStarting"));
         workspace.capture("running", "orders", pipe -> pipe.is("Running", "Running"));
 
         postgres.transaction(
@@ -117,6 +116,7 @@ class EndToEndIT {
         apply("ticks", "cdc_only", "Delete", mapping("ticks", "ReplacingMergeTree"));
         workspace.awaitStored("ticks", "ready", StoredPipe::ready);
         assertThat(workspace.phasesStored("ticks")).containsExactly("", "Provisioning", "Setup", "Running");
+        workspace.capture("running-worker-starting", "ticks", pipe -> pipe.is("Running", "WorkerStarting"));
         postgres.execute("INSERT INTO ticks VALUES (2)");
         awaitTicks("2");
 

@@ -122,9 +122,8 @@ class SideBySideIT {
             postgres.execute("INSERT INTO behind VALUES (0, 'later')");
             pipe.awaitConfirmed();
             pipe.awaitSettled();
-            assertThat(
-                            clickHouse.query(
-                                    "SELECT count(), uniqExact(id), countIf(_clickpipe_operation = 'snapshot') FROM behind"))
+            assertThat(clickHouse.query(
+                            "SELECT count(), uniqExact(id), countIf(_clickpipe_operation = 'snapshot') FROM behind"))
                     .isEqualTo("200001\t200001\t200000");
         }
     }

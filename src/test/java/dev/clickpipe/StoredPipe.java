@@ -102,6 +102,10 @@ public record StoredPipe(JsonNode json) {
     List<String> signs() {
         var signs = new ArrayList<>(List.of(phase(), "observed " + observed(), "deleting " + deleting()));
         for (var condition : json.at("/status/conditions")) {
+            if (condition.path("type").asText().equals("SlotAtRisk")
+                    && !condition.path("status").asText().equals("True")) {
+                continue; // whether somebody has seen the slot by then is a matter of seconds
+            }
             signs.add("%s=%s %s"
                     .formatted(
                             condition.path("type").asText(),

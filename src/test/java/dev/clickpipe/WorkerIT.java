@@ -169,6 +169,34 @@ class WorkerIT {
     }
 
     @Test
+    void aTableThatIsAddedToASnapshotOnlyPipeIsLoadedAlone() throws Exception {
+        POSTGRES.client()
+                .execute(
+                        "CREATE TABLE lorries (id int PRIMARY KEY)",
+                        "INSERT INTO lorries VALUES (1)",
+                        "CREATE TABLE drivers (id int PRIMARY KEY)",
+                        "INSERT INTO drivers VALUES (7), (8)");
+        var pipe = pipe().name("lorries").setting("replicationMode", "snapshot").map("public.lorries");
+        for (var mode : List.of("setup", "snapshot")) {
+            assertThat(exitCode(worker(mode, pipe))).as(log()).isZero();
+        }
+        POSTGRES.client().execute("INSERT INTO lorries VALUES (2)");
+
+        pipe.map("public.drivers");
+        assertThat(exitCode(worker("setup", pipe))).as(log()).isZero();
+        var left = JSON.readTree(read("termination")).get("load");
+        assertThat(left.get("tablesDone").asInt()).isEqualTo(1);
+        assertThat(left.get("tablesTotal").asInt()).isEqualTo(2);
+        assertThat(exitCode(worker("snapshot", pipe))).as(log()).isZero();
+
+        assertThat(CLICKHOUSE.client().query("SELECT id FROM drivers ORDER BY id"))
+                .isEqualTo("7\n8");
+        assertThat(CLICKHOUSE.client().query("SELECT id FROM lorries"))
+                .as("as it was loaded")
+                .isEqualTo("1");
+    }
+
+    @Test
     void tellsWhatTheSlotOfAPausedPipeKeeps() throws Exception {
         try (var server =
                 PostgresServer.create(PostgresServer.DEFAULT_VERSION, Map.of("max_slot_wal_keep_size", "64MB"))) {

@@ -6,7 +6,7 @@ public enum Phase {
     Provisioning,
     /** Source and destination are checked; target tables, publication and slot are made. */
     Setup,
-    /** The initial load runs: parallel COPY, no logical decoding. */
+    /** Tables are loaded by parallel COPY, those that were added and those that are built anew as well; changes are followed meanwhile. */
     Snapshot,
     /** Changes are replicated as they are committed. */
     Running,

@@ -284,7 +284,7 @@ class SideBySideIT {
             pipe.startLoad().awaitDone();
             var first = pipe.rebuild("given_up_accounts");
             var load = pipe.startLoad();
-            load.awaitRows(21_000);
+            load.awaitRows("given_up_accounts_resync", 1000);
             load.kill();
             pipe.forget(first);
             clickHouse.query("DROP TABLE given_up_accounts_resync SYNC");

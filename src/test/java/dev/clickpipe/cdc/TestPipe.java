@@ -251,6 +251,14 @@ final class TestPipe implements AutoCloseable {
         }
 
         /** Waits until so many rows are read of a table that is not loaded whole. */
+        void awaitRows(String target, long rows) {
+            await().atMost(PATIENCE)
+                    .pollInterval(Duration.ofMillis(5))
+                    .until(() -> done
+                            || status().tables().stream()
+                                    .anyMatch(table -> table.target().equals(target) && table.rows() >= rows));
+        }
+
         void awaitRows(long rows) {
             await().atMost(PATIENCE)
                     .pollInterval(Duration.ofMillis(5))

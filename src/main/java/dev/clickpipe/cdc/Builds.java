@@ -103,19 +103,10 @@ final class Builds {
                 return false;
             }
             if (definitions.all().equals(recorded)) {
-                replacements.forEach(build -> TableFailure.of(build, () -> swap(build, recorded)));
+                replacements.forEach(build -> TableFailure.of(build, () -> swap.run(build, recorded)));
             }
             return true;
         }
-    }
-
-    private TableDefinition swap(TableDefinition replacement, List<TableDefinition> recorded) {
-        var live = recorded.stream()
-                .filter(build -> !build.replaces()
-                        && build.target().equals(replacement.replacement().live()))
-                .findFirst();
-        swap.run(replacement, live);
-        return replacement;
     }
 
     /** The build as this connection writes it. */

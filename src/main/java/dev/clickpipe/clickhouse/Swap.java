@@ -6,7 +6,7 @@ import static dev.clickpipe.clickhouse.ClickHouseClient.literal;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
-import java.util.Optional;
+import java.util.List;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -40,10 +40,11 @@ public final class Swap {
     /**
      * Swaps, or ends a swap that was cut off. Nobody may write either table meanwhile.
      *
-     * @param live what is recorded of the table that goes; empty where nothing is
+     * @param recorded the pipe's definitions; what they say of the table that goes is forgotten
+     * @return what is recorded of the replacement now
      * @throws PipeException fatal when the replacement was dropped or replaced by someone else; otherwise classified
      */
-    public void run(TableDefinition replacement, Optional<TableDefinition> live) {
+    public TableDefinition run(TableDefinition replacement, List<TableDefinition> recorded) {
         var place = replacement.replacement().live();
         var beside = replacement.target();
         if (!begun(replacement)) {
@@ -51,12 +52,16 @@ public final class Swap {
         }
         // What has that name now is the former live table. SYNC would wait for those who read it.
         clickHouse.execute("DROP TABLE IF EXISTS " + identifier(beside) + " SETTINGS max_table_size_to_drop = 0");
-        live.ifPresent(former -> {
-            ledger.forget(former.build());
-            definitions.forget(former);
-        });
-        definitions.record(replacement.live());
+        recorded.stream()
+                .filter(build -> !build.replaces() && build.target().equals(place))
+                .forEach(former -> {
+                    ledger.forget(former.build());
+                    definitions.forget(former);
+                });
+        var live = replacement.live();
+        definitions.record(live);
         LOG.info("{} took the place of {}.{}", beside, clickHouse.database(), place);
+        return live;
     }
 
     private void exchange(TableDefinition replacement, String beside, String place) {

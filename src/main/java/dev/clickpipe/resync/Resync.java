@@ -79,13 +79,7 @@ public final class Resync implements Mode {
             if (stop.requested()) {
                 return;
             }
-            swap.run(
-                    replacement,
-                    builds.stream()
-                            .filter(build -> !build.replaces()
-                                    && build.target()
-                                            .equals(replacement.replacement().live()))
-                            .findFirst());
+            swap.run(replacement, builds);
         }
     }
 }

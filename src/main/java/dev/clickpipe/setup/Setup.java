@@ -171,13 +171,7 @@ public final class Setup implements Mode {
         var builds = definitions.all();
         for (var build : builds) {
             if (build.replaces() && swap.begun(build)) {
-                swap.run(
-                        build,
-                        builds.stream()
-                                .filter(other -> !other.replaces()
-                                        && other.target()
-                                                .equals(build.replacement().live()))
-                                .findFirst());
+                swap.run(build, builds);
             }
         }
         return new Recorded(definitions.all(), offsets.read(), TargetTable.list(clickHouse));

@@ -101,15 +101,7 @@ class SwapIT {
     private void swap() {
         for (var each : definitions.all()) {
             if (each.replaces()) {
-                new Swap(client, pipe.pipe())
-                        .run(
-                                each,
-                                definitions.all().stream()
-                                        .filter(other -> !other.replaces()
-                                                && other.target()
-                                                        .equals(each.replacement()
-                                                                .live()))
-                                        .findFirst());
+                new Swap(client, pipe.pipe()).run(each, definitions.all());
             }
         }
     }

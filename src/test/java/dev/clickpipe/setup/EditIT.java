@@ -207,7 +207,7 @@ class EditIT {
         world.run();
         assertThat(builds()).containsExactly("a", "a_resync", "b");
         loaded("a_resync");
-        new Swap(world.pipe().clickHouseClient(), world.pipe().pipe()).run(build("a_resync"), find("a"));
+        new Swap(world.pipe().clickHouseClient(), world.pipe().pipe()).run(build("a_resync"), definitions.all());
 
         assertNothingChangesAgain();
         assertThat(builds()).containsExactly("a", "b");
@@ -345,7 +345,7 @@ class EditIT {
         assertThat(world.clickHouse().count("a")).isEqualTo(1);
         assertNothingChangesAgain();
         loaded("a_resync");
-        new Swap(world.pipe().clickHouseClient(), world.pipe().pipe()).run(build("a_resync"), Optional.empty());
+        new Swap(world.pipe().clickHouseClient(), world.pipe().pipe()).run(build("a_resync"), definitions.all());
         assertNothingChangesAgain();
         assertThat(builds()).containsExactly("a", "b");
     }
@@ -580,7 +580,7 @@ class EditIT {
         CLICKHOUSE.failNext("DROP TABLE IF EXISTS `a_resync`", new Fault.Disconnect());
         assertThat(catchThrowableOfType(PipeException.class, () -> new Swap(
                                 world.pipe().clickHouseClient(), world.pipe().pipe())
-                        .run(build("a_resync"), find("a"))))
+                        .run(build("a_resync"), definitions.all())))
                 .isNotNull();
         world.pipe().unmap().map("public.a", "resync: t2").map("public.b");
         world.run();

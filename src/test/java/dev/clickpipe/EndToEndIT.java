@@ -184,8 +184,9 @@ class EndToEndIT {
     void aSourceThatIsGoneForGoodDoesNotHoldThePipe() {
         postgres.execute("CREATE TABLE lost (id int PRIMARY KEY)");
         apply("lost", "cdc", "Retain", mapping("lost", "ReplacingMergeTree"));
-        applyWith("unreachable", "port: " + postgres.port(), "port: 1");
-        applyWith("secretless", "name: postgres", "name: postgres-of-tomorrow");
+        // a target that "lost" had made by then would be a second reason, and one that no retry cures
+        applyWith("unreachable", "unseen", "port: " + postgres.port(), "port: 1");
+        applyWith("secretless", "lost", "name: postgres", "name: postgres-of-tomorrow");
         workspace.waitForPhase("lost", "Running");
         workspace.capture("setup-source-down", "unreachable", pipe -> pipe.is("Setup", "CannotConnect"));
         workspace.capture("provisioning-secret-missing", "secretless", pipe -> pipe.is("Provisioning", "FailedMount"));
@@ -243,8 +244,8 @@ class EndToEndIT {
     }
 
     /** A pipe that is like the others but for this. */
-    private static void applyWith(String name, String text, String instead) {
-        String manifest = manifest(name, "cdc", "Retain", mapping("lost", "ReplacingMergeTree"));
+    private static void applyWith(String name, String table, String text, String instead) {
+        String manifest = manifest(name, "cdc", "Retain", mapping(table, "ReplacingMergeTree"));
         assertThat(manifest).contains(text);
         apply(manifest.replace(text, instead));
     }

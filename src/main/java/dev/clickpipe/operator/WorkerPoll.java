@@ -204,7 +204,7 @@ final class WorkerPoll extends AbstractEventSource<Report, ClickPipe> implements
         return new Report(before.status(), before.at(), failure, null);
     }
 
-    /** The newest warning about this object, in the words of kubelet, scheduler or controller; null: there is none. */
+    /** The newest telling warning about this object, in the words of kubelet, scheduler or controller; null: there is none. */
     private Cause warning(HasMetadata object) {
         try {
             return client
@@ -216,8 +216,7 @@ final class WorkerPoll extends AbstractEventSource<Report, ClickPipe> implements
                     .list()
                     .getItems()
                     .stream()
-                    .max(Comparator.comparing(e -> Objects.requireNonNullElse(
-                            e.getLastTimestamp(), e.getMetadata().getCreationTimestamp())))
+                    .max(Comparator.comparing(WorkerPoll::telling).thenComparing(WorkerPoll::lastSeen))
                     .map(e -> new Cause(
                             e.getReason(),
                             object.getKind().toLowerCase(java.util.Locale.ROOT) + " "

@@ -48,7 +48,7 @@ record Shape(int[] sources, ValueEncoder[] encoders, Problem problem) {
         for (int i = 0; i < sources.length; i++) {
             var column = columns.get(i);
             sources[i] = place(relation, column.name());
-            encoders[i] = recorded(column).encoder();
+            encoders[i] = column.mapping().encoder();
             if (sources[i] < 0) {
                 missing.add(column.name());
             } else if (changed(column, relation.columns().get(sources[i]))) {
@@ -66,10 +66,6 @@ record Shape(int[] sources, ValueEncoder[] encoders, Problem problem) {
             }
         }
         return -1;
-    }
-
-    private static Mapping recorded(TableDefinition.Column column) {
-        return TypeMapping.of(column.type(), column.dimensions(), column.nullable());
     }
 
     private static boolean changed(TableDefinition.Column recorded, Relation.Column now) {
@@ -96,7 +92,7 @@ record Shape(int[] sources, ValueEncoder[] encoders, Problem problem) {
                 .filter(column -> column.type().oid() == now.type())
                 .map(column -> TypeMapping.of(column.type(), recorded.dimensions(), recorded.nullable()));
         if (mapping.isEmpty()
-                || !mapping.get().clickHouseType().equals(recorded(recorded).clickHouseType())) {
+                || !mapping.get().clickHouseType().equals(recorded.mapping().clickHouseType())) {
             throw new TableFailure(
                     target.definition(),
                     new Problem(

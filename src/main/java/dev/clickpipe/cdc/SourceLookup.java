@@ -1,7 +1,6 @@
 package dev.clickpipe.cdc;
 
 import dev.clickpipe.codec.TsvBuffer;
-import dev.clickpipe.codec.TypeMapping;
 import dev.clickpipe.codec.UnrepresentableValue;
 import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.postgres.PostgresErrors;
@@ -87,9 +86,7 @@ final class SourceLookup implements UnchangedValues.Lookup {
         } else {
             var column = target.definition().columns().get(place);
             try {
-                TypeMapping.of(column.type(), column.dimensions(), column.nullable())
-                        .encoder()
-                        .encode(text, 0, text.length, out);
+                column.mapping().encoder().encode(text, 0, text.length, out);
             } catch (UnrepresentableValue e) {
                 throw new TableFailure(target.definition(), e.in(target.source(), column.name()));
             }

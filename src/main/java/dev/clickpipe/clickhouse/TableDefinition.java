@@ -2,7 +2,11 @@ package dev.clickpipe.clickhouse;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import dev.clickpipe.api.TableEngine;
+import dev.clickpipe.codec.Mapping;
+import dev.clickpipe.codec.TypeMapping;
 import dev.clickpipe.pipe.Problem;
+import dev.clickpipe.postgres.PgType;
+import dev.clickpipe.postgres.SourceColumn;
 import java.util.List;
 import java.util.UUID;
 
@@ -45,12 +49,25 @@ public record TableDefinition(
      * @param clickHouseType the whole type in the target, such as {@code Nullable(Int32)}
      */
     public record Column(
-            int number,
-            String name,
-            dev.clickpipe.postgres.PgType type,
-            int dimensions,
-            boolean nullable,
-            String clickHouseType) {}
+            int number, String name, PgType type, int dimensions, boolean nullable, String clickHouseType) {
+
+        /** What becomes of a source column. @param nullables whether NULL is kept where the source allows it */
+        public static Column of(SourceColumn column, boolean nullables) {
+            boolean nullable = nullables && !column.notNull();
+            return new Column(
+                    column.number(),
+                    column.name(),
+                    column.type(),
+                    column.dimensions(),
+                    nullable,
+                    TypeMapping.of(column.type(), column.dimensions(), nullable).clickHouseType());
+        }
+
+        /** How its values get there; the same for every reader of what is recorded. */
+        public Mapping mapping() {
+            return TypeMapping.of(type, dimensions, nullable);
+        }
+    }
 
     /**
      * What of the spec a target was made for: another one means that it is built anew, beside the live one.

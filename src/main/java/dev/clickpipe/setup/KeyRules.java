@@ -4,7 +4,6 @@ import dev.clickpipe.api.ReplicationMode;
 import dev.clickpipe.api.TableMapping;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.clickhouse.TargetTable;
-import dev.clickpipe.codec.TypeMapping;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.postgres.Publications;
@@ -75,14 +74,7 @@ final class KeyRules {
                         .toList(),
                 sortingKey,
                 columns.stream()
-                        .map(column -> new TableDefinition.Column(
-                                column.number(),
-                                column.name(),
-                                column.type(),
-                                column.dimensions(),
-                                nullables && !column.notNull(),
-                                TypeMapping.of(column.type(), column.dimensions(), nullables && !column.notNull())
-                                        .clickHouseType()))
+                        .map(column -> TableDefinition.Column.of(column, nullables))
                         .toList());
         return new Result(definition, List.copyOf(problems));
     }

@@ -131,8 +131,7 @@ final class ChunkLoader implements AutoCloseable {
             prefix.tab();
         }
         var columns = definition.columns().stream()
-                .map(column -> new CopyRowEncoder.Column(
-                        column.name(), TypeMapping.of(column.type(), column.dimensions(), column.nullable())))
+                .map(column -> new CopyRowEncoder.Column(column.name(), column.mapping()))
                 .toList();
         return new CopyRowEncoder(definition.source(), columns, prefix.toByteArray());
     }

@@ -189,8 +189,7 @@ class EndToEndLifecycleIT {
     @Test
     @Order(6)
     void deleteInEveryPhase() throws SQLException {
-        var tables = List.of(
-                "setup", "snapshot", "modifying", "kept", "pausing", "swapping", "completed", "failed");
+        var tables = List.of("setup", "snapshot", "modifying", "kept", "pausing", "swapping", "completed", "failed");
         for (var table : tables) {
             postgres.execute("CREATE TABLE d_%s (id int PRIMARY KEY)".formatted(table));
         }
@@ -235,8 +234,9 @@ class EndToEndLifecycleIT {
             pipes.forEach(workspace::waitForPhase);
             await().atMost(LIMIT).untilAsserted(() -> assertThat(clickhouse.query("SHOW TABLES LIKE '%\\_resync'"))
                     .contains("d_swapping_resync", "accounts_resync"));
-            // kubelet ends it by force after its grace period: the last one, so that it is still there when it is looked at
-            try (var worker = workspace.suspend(streamingPods("pausing", "{.metadata.name}"))) {
+            // kubelet ends it by force after its grace period: the last one, so that it is still there when it is
+            // looked at
+            try (var _ = workspace.suspend(streamingPods("pausing", "{.metadata.name}"))) {
                 apply(with("state: Paused", small("pausing", "cdc", "d_pausing")));
                 pipes.put("pausing", "Pausing");
                 workspace.waitForPhase("pausing", "Pausing");
@@ -245,8 +245,7 @@ class EndToEndLifecycleIT {
                         .isEqualTo(phase));
                 workspace.kubectl("delete", "clickpipes", "--all", "--wait=false");
             }
-            await().atMost(LIMIT).untilAsserted(() -> assertThat(
-                            workspace.kubectl("get", "clickpipes", "-o", "name"))
+            await().atMost(LIMIT).untilAsserted(() -> assertThat(workspace.kubectl("get", "clickpipes", "-o", "name"))
                     .isEmpty());
             assertNothingIsLeft();
             blocker.rollback();

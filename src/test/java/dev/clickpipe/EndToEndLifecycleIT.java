@@ -193,14 +193,14 @@ class EndToEndLifecycleIT {
         for (var table : tables) {
             postgres.execute("CREATE TABLE d_%s (id int PRIMARY KEY)".formatted(table));
         }
-        apply(small("modifying", "cdc", "d_modifying", "d_kept"));
-        apply(small("pausing", "cdc", "d_pausing"));
-        apply(small("swapping", "cdc", "d_swapping"));
         apply(small("completed", "snapshot", "d_completed"));
         apply(small("failed", "cdc", "d_failed", "d_unheard_of"));
         workspace.waitForPhase("completed", "Completed");
         workspace.waitForPhase("failed", "Failed");
+        apply(small("modifying", "cdc", "d_modifying", "d_kept"));
         workspace.waitForPhase("modifying", "Running");
+        apply(small("pausing", "cdc", "d_pausing"));
+        apply(small("swapping", "cdc", "d_swapping"));
         workspace.waitForPhase("pausing", "Running");
         workspace.waitForPhase("swapping", "Running");
         writer.pause();

@@ -10,6 +10,8 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
 import java.util.TimeZone;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -56,6 +58,12 @@ public final class Bench {
     @Option(names = "--latency-seconds")
     private Integer latencySeconds;
 
+    @Option(names = "--cases")
+    private Pattern cases = Pattern.compile("");
+
+    @Option(names = "--subjects")
+    private Pattern subjects = Pattern.compile("");
+
     @Option(names = "--rounds", defaultValue = "3")
     private int rounds;
 
@@ -73,6 +81,9 @@ public final class Bench {
 
     @Option(names = "--worker", required = true)
     private Path worker;
+
+    @Option(names = "--profile")
+    private Path profile;
 
     @Option(names = "--debezium")
     private String debezium;
@@ -114,7 +125,10 @@ public final class Bench {
         var settings = new Settings(
                 size(),
                 rounds,
-                Pipeline.worker(image(worker)),
+                cases,
+                subjects,
+                Pipeline.worker(
+                        Stream.concat(profiling(), image(worker).stream()).toList()),
                 debezium == null ? null : Arrays.asList(debezium.split(" ")),
                 Path.of(environment.getOrDefault("PSQL", "psql")),
                 directory);
@@ -145,6 +159,17 @@ public final class Bench {
                 changes == null ? usual.changes() : changes,
                 latencySeconds == null ? usual.latencySeconds() : latencySeconds,
                 transactionRows == null ? usual.transactionRows() : transactionRows);
+    }
+
+    private Stream<String> profiling() {
+        return profile == null
+                ? Stream.empty()
+                : Stream.of(
+                        "-XX:StartFlightRecording=settings=profile",
+                        // A worker halts at its end, and nothing is dumped: what was written until then is read from
+                        // here.
+                        "-XX:FlightRecorderOptions=preserve-repository=true,repository=" + profile,
+                        "-Xlog:jfr*=off");
     }
 
     /** The flags of the image's ENTRYPOINT, for the jar that was built. */

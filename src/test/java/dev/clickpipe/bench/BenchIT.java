@@ -12,6 +12,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
+import java.util.regex.Pattern;
 import javax.xml.parsers.DocumentBuilderFactory;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
@@ -20,6 +21,8 @@ import org.junit.jupiter.api.io.TempDir;
 /** That the tool works and writes what others read: next to nothing is measured, and no figure is judged. */
 class BenchIT {
     private static final Settings.Size NEXT_TO_NOTHING = new Settings.Size(0, 0, 0, 10, 0, 0);
+
+    private static final Pattern ALL = Pattern.compile("");
 
     @RegisterExtension
     static final SharedPostgres POSTGRES = new SharedPostgres();
@@ -35,7 +38,7 @@ class BenchIT {
                 "-cp",
                 System.getProperty("java.class.path"),
                 Main.class.getName()));
-        var settings = new Settings(NEXT_TO_NOTHING, 1, worker, null, Path.of("psql"), directory);
+        var settings = new Settings(NEXT_TO_NOTHING, 1, ALL, ALL, worker, null, Path.of("psql"), directory);
         List<Figure> figures;
         try (var clickHouse = ClickHouseProcess.create()) {
             figures = Bench.measure(Servers.of(POSTGRES.client(), clickHouse), settings, Set.of(Bench.Suite.cdc));

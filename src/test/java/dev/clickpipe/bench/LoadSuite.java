@@ -12,6 +12,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
 
 /**
  * The initial load of one table, beside other ways to bring it over into the same target table. The time counts from where rows
@@ -46,9 +47,15 @@ final class LoadSuite {
     void run() throws InterruptedException {
         var size = settings.size();
         var postgres = servers.postgres();
-        measure(Data.firenibble(postgres, size.firenibble()));
-        measure(Data.accounts(postgres, size.accounts()));
-        measure(Data.wide(postgres, size.wide()));
+        var tables = new LinkedHashMap<String, Supplier<Data.Table>>();
+        tables.put("firenibble", () -> Data.firenibble(postgres, size.firenibble()));
+        tables.put("pgbench_accounts", () -> Data.accounts(postgres, size.accounts()));
+        tables.put("wide", () -> Data.wide(postgres, size.wide()));
+        for (var table : tables.entrySet()) {
+            if (settings.isCase(table.getKey())) {
+                measure(table.getValue().get());
+            }
+        }
     }
 
     private void measure(Data.Table table) throws InterruptedException {
@@ -80,6 +87,7 @@ final class LoadSuite {
         if (settings.debezium() != null) {
             subjects.put("Debezium, into nothing", (table, template) -> debezium(table));
         }
+        subjects.keySet().removeIf(name -> !settings.isSubject(name));
         return subjects;
     }
 

@@ -2,16 +2,36 @@ package dev.clickpipe.bench;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.regex.Pattern;
 
 /**
  * What a run goes by.
  *
+ * @param cases to be found in the names of those that are measured; likewise {@code subjects}
  * @param worker see {@link Pipeline#worker}
  * @param debezium the command that reads with Debezium, without its arguments; null: it is left out
  * @param psql the program
  * @param directory for manifests and logins, this run's own
  */
-record Settings(Size size, int rounds, List<String> worker, List<String> debezium, Path psql, Path directory) {
+record Settings(
+        Size size,
+        int rounds,
+        Pattern cases,
+        Pattern subjects,
+        List<String> worker,
+        List<String> debezium,
+        Path psql,
+        Path directory) {
+
+    /** Whether this one is asked for. */
+    boolean isCase(String name) {
+        return cases.matcher(name).find();
+    }
+
+    /** Whether this one is asked for. */
+    boolean isSubject(String name) {
+        return subjects.matcher(name).find();
+    }
 
     /**
      * How much of everything.

@@ -10,7 +10,7 @@ import org.postgresql.copy.CopyOut;
 
 /**
  * Reads chunks through a snapshot, each in a transaction of its own, so that a table is locked against DDL for no longer than
- * one chunk takes. For one thread; of no use after an exception.
+ * one chunk takes. For one thread at a time; of no use after an exception.
  */
 public final class ChunkReader implements AutoCloseable {
     private final Connection connection;
@@ -38,7 +38,7 @@ public final class ChunkReader implements AutoCloseable {
     @FunctionalInterface
     public interface Rows {
         /**
-         * @return the next row; null after the last
+         * @return the next row; null after the last, once: with it the transaction has ended, and the next chunk may be read
          * @throws PipeException classified
          */
         byte[] next();
@@ -57,7 +57,7 @@ public final class ChunkReader implements AutoCloseable {
      *
      * @param table the mapped table, for messages
      * @param columns unquoted names
-     * @param consumer called once, if there is anything to read; what it throws passes through
+     * @param consumer called once, if there is anything to read; takes all rows. What it throws passes through
      * @throws PipeException classified
      */
     public Outcome read(Chunk chunk, String table, List<String> columns, Consumer consumer) {
@@ -76,7 +76,7 @@ public final class ChunkReader implements AutoCloseable {
             }
             var copy = copy(chunk, found, columns);
             consumer.accept(() -> next(copy, table));
-            return end(Outcome.READ);
+            return Outcome.READ;
         } catch (SQLException e) {
             throw PostgresErrors.of(e, "table " + table);
         }
@@ -107,9 +107,13 @@ public final class ChunkReader implements AutoCloseable {
                 .copyOut("COPY (SELECT " + names + " FROM " + from + chunk.where() + ") TO STDOUT");
     }
 
-    private static byte[] next(CopyOut copy, String table) {
+    private byte[] next(CopyOut copy, String table) {
         try {
-            return copy.readFromCopy();
+            var row = copy.readFromCopy();
+            if (row == null) {
+                execute("COMMIT");
+            }
+            return row;
         } catch (SQLException e) {
             throw PostgresErrors.of(e, "table " + table);
         }

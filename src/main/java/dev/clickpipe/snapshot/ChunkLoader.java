@@ -23,10 +23,13 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Future;
 
 /**
  * Copies chunks from Postgres to ClickHouse over one connection: COPY out, one INSERT each, row by row, so that memory does not
- * grow with the chunk. For one thread; of no use after an exception.
+ * grow with the chunk. For one thread; of no use once it {@link #isBroken}.
  */
 final class ChunkLoader implements AutoCloseable {
     private static final int SEND_BYTES = 256 << 10;
@@ -38,9 +41,21 @@ final class ChunkLoader implements AutoCloseable {
     private final Stop stop;
     private final ChunkReader reader;
     private final TsvBuffer buffer = new TsvBuffer(2 * SEND_BYTES);
+    private final ExecutorService inserts;
+    /** From where a chunk begins until its last row was read well. */
+    private volatile boolean reading;
 
-    /** @throws PipeException classified, when no connection can be had */
-    ChunkLoader(SnapshotSession session, ClickHouseClient clickHouse, ChunkLedger ledger, Stop stop) {
+    /**
+     * @param inserts threads, one for each chunk that is on its way
+     * @throws PipeException classified, when no connection can be had
+     */
+    ChunkLoader(
+            SnapshotSession session,
+            ClickHouseClient clickHouse,
+            ChunkLedger ledger,
+            ExecutorService inserts,
+            Stop stop) {
+        this.inserts = inserts;
         this.session = session;
         this.clickHouse = clickHouse;
         this.ledger = ledger;
@@ -54,22 +69,46 @@ final class ChunkLoader implements AutoCloseable {
     }
 
     /**
-     * Loads one chunk and marks it so in the ledger.
+     * Loads one chunk and marks it so in the ledger. Returns when its rows are read, or can't be: while ClickHouse stores the last
+     * of them, the next chunk may be read.
      *
-     * @return false when the table was rewritten, so that this session can't read it; nothing was inserted then
-     * @throws PipeException classified; a part of the rows may be inserted. Some such also when stopped in the midst
+     * @return false when the table was rewritten, so that this session can't read it; nothing was inserted then. It fails with a
+     *     classified {@link PipeException}, and a part of the rows may be inserted; with some such also when stopped in the midst
      */
-    boolean load(Schedule.Work work, Progress.Chunk progress) {
+    Future<Boolean> load(Schedule.Work work, Progress.Chunk progress) throws InterruptedException {
+        reading = true;
+        var read = new CountDownLatch(1);
+        var loaded = inserts.submit(() -> {
+            try {
+                return load(work, progress, read);
+            } finally {
+                read.countDown();
+            }
+        });
+        read.await();
+        return loaded;
+    }
+
+    /** Whether the last chunk was not read to its end, so that the connection is of no more use. */
+    boolean isBroken() {
+        return reading;
+    }
+
+    private boolean load(Schedule.Work work, Progress.Chunk progress, CountDownLatch read) {
         var definition = work.table().definition;
         var outcome = reader.read(
                 work.entry().chunk(),
                 definition.source(),
                 definition.columns().stream().map(TableDefinition.Column::name).toList(),
                 rows -> clickHouse.insert(new ClickHouseClient.Insert(
-                        definition.target(),
-                        columns(definition),
-                        settings(definition),
-                        out -> copy(rows, encoder(definition), out, progress))));
+                        definition.target(), columns(definition), settings(definition), out -> {
+                            copy(rows, encoder(definition), out, progress);
+                            reading = false;
+                            read.countDown();
+                        })));
+        if (outcome != ChunkReader.Outcome.READ) {
+            reading = false; // else it may be the next chunk's by now
+        }
         if (outcome == ChunkReader.Outcome.DROPPED && work.entry().chunk().relid() == definition.relid()) {
             throw missing(definition);
         }

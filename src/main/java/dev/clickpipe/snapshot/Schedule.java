@@ -6,8 +6,10 @@ import dev.clickpipe.pipe.PipeException;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.BooleanSupplier;
 
 /**
@@ -22,6 +24,7 @@ final class Schedule {
     private final int tablesAtOnce;
     private final int readersPerTable;
     private final BooleanSupplier expired;
+    private final Set<Work> reading = new HashSet<>();
     private final List<PipeException> failures = new ArrayList<>();
     private int failuresInARow;
     private boolean gotOn;
@@ -81,7 +84,9 @@ final class Schedule {
             }
             if (table.readers < readersPerTable) {
                 table.readers++;
-                return Optional.of(new Work(table, table.waiting.poll()));
+                var work = new Work(table, table.waiting.poll());
+                reading.add(work);
+                return Optional.of(work);
             }
         }
         return Optional.empty();
@@ -95,8 +100,15 @@ final class Schedule {
                         .noneMatch(table -> table.wholeInSession && (table.readers > 0 || !table.waiting.isEmpty()));
     }
 
+    /** The chunk's rows are read, and only ClickHouse's word is waited for: its reader is free. */
+    synchronized void read(Work work) {
+        if (reading.remove(work)) {
+            work.table.readers--;
+        }
+    }
+
     synchronized void loaded(Work work) {
-        work.table.readers--;
+        read(work);
         work.table.missing--;
         failuresInARow = 0;
         gotOn = true;
@@ -104,7 +116,7 @@ final class Schedule {
 
     /** The chunk stays unread. What a later session makes good does not keep the table's other chunks from being read now. */
     synchronized void failed(Work work, PipeException failure) {
-        work.table.readers--;
+        read(work);
         failures.add(failure);
         if (failure.retryable()) {
             failuresInARow++;
@@ -116,7 +128,7 @@ final class Schedule {
 
     /** This session can't read the table any more; the next one plans it anew. */
     synchronized void rewritten(Work work) {
-        work.table.readers--;
+        read(work);
         work.table.waiting.clear();
     }
 

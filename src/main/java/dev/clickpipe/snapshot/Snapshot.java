@@ -298,39 +298,67 @@ public final class Snapshot implements Mode {
         }
     }
 
-    /** One reader: chunk after chunk. A failure costs it its connection, as the state of that is unknown. */
+    /** A chunk on its way to ClickHouse. */
+    private record Copy(Schedule.Work work, Progress.Chunk chunk, Future<Boolean> loaded) {}
+
+    /**
+     * One reader: chunk after chunk, over one connection. The next chunk is read while ClickHouse stores the last rows of the one
+     * before. A failure to read costs the connection, as the state of that is unknown.
+     */
     private void readChunks(SnapshotSession session, Schedule schedule, Stop stop) {
         ChunkLoader loader = null;
-        try {
+        Copy before = null;
+        try (var inserts = Executors.newVirtualThreadPerTaskExecutor()) {
             for (var work = schedule.next(); work.isPresent() && !stop.requested(); work = schedule.next()) {
                 var chunk = progress.begin(
                         work.get().table().definition.build(), work.get().entry());
-                try {
-                    if (loader == null) {
-                        loader = new ChunkLoader(session, clickHouse, ledger, stop);
-                    }
-                    if (loader.load(work.get(), chunk)) {
-                        loaded(work.get(), chunk);
-                        schedule.loaded(work.get());
-                    } else {
-                        LOG.info(
-                                "{} was rewritten (TRUNCATE, VACUUM FULL, CLUSTER, ALTER TABLE): it starts over",
-                                work.get().table().definition.source());
-                        progress.failed(chunk, null);
-                        schedule.rewritten(work.get());
-                    }
-                } catch (RuntimeException e) {
-                    failed(schedule, work.get(), chunk, e, stop);
-                    if (loader != null) {
-                        loader.close();
-                        loader = null;
+                if (loader == null) {
+                    try {
+                        loader = new ChunkLoader(session, clickHouse, ledger, inserts, stop);
+                    } catch (RuntimeException e) {
+                        failed(schedule, work.get(), chunk, e, stop);
+                        continue;
                     }
                 }
+                var copy = new Copy(work.get(), chunk, loader.load(work.get(), chunk));
+                schedule.read(work.get());
+                finish(before, schedule, stop);
+                before = copy;
+                if (loader.isBroken()) {
+                    finish(before, schedule, stop);
+                    before = null;
+                    loader.close();
+                    loader = null;
+                }
             }
+            finish(before, schedule, stop);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
         } finally {
             if (loader != null) {
                 loader.close();
             }
+        }
+    }
+
+    /** Waits until the chunk is in ClickHouse and in the ledger, or can't be. */
+    private void finish(Copy copy, Schedule schedule, Stop stop) throws InterruptedException {
+        if (copy == null) {
+            return;
+        }
+        try {
+            if (copy.loaded.get()) {
+                loaded(copy.work, copy.chunk);
+                schedule.loaded(copy.work);
+            } else {
+                LOG.info(
+                        "{} was rewritten (TRUNCATE, VACUUM FULL, CLUSTER, ALTER TABLE): it starts over",
+                        copy.work.table().definition.source());
+                progress.failed(copy.chunk, null);
+                schedule.rewritten(copy.work);
+            }
+        } catch (ExecutionException e) {
+            failed(schedule, copy.work, copy.chunk, e.getCause(), stop);
         }
     }
 
@@ -347,7 +375,7 @@ public final class Snapshot implements Mode {
         }
     }
 
-    private void failed(Schedule schedule, Schedule.Work work, Progress.Chunk chunk, RuntimeException e, Stop stop) {
+    private void failed(Schedule schedule, Schedule.Work work, Progress.Chunk chunk, Throwable e, Stop stop) {
         if (stop.requested()) {
             progress.failed(chunk, null); // cut off by the stop, wherever it was
             return;

@@ -38,6 +38,20 @@ class ScheduleTest {
     }
 
     @Test
+    void a_reader_is_free_when_its_chunk_is_read_and_the_chunk_counts_when_it_is_loaded() {
+        var schedule = new Schedule(List.of(table("a", 2)), 1, 1, () -> false);
+        var first = schedule.next().orElseThrow();
+        schedule.read(first);
+        var second = schedule.next().orElseThrow();
+        schedule.loaded(first);
+        assertThat(next(schedule)).as("the second is still being read").isEqualTo("none");
+        schedule.read(second);
+        assertThat(schedule.loaded()).isEmpty();
+        schedule.loaded(second);
+        assertThat(schedule.loaded()).hasSize(1);
+    }
+
+    @Test
     void loaded_chunks_are_not_read_again() {
         var plan = new ChunkLedger.Plan(
                 "a",

@@ -93,6 +93,10 @@ public final class ClickHouseProcess implements AutoCloseable {
         awaitEnd();
     }
 
+    public long pid() {
+        return process.pid();
+    }
+
     public ClickHouse client(String database) {
         return new ClickHouse(URI.create("http://" + host + ":" + port), USER, PASSWORD, database);
     }

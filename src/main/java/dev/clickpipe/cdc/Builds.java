@@ -60,7 +60,7 @@ final class Builds {
         }
         agenda.takeUp().forEach(build -> {
             var published = source.published().get(build.build());
-            definitions.record(build, new Streaming(agenda.from().toString(), null, published, null));
+            definitions.record(build, Streaming.takenUp(agenda.from().toString(), published));
             LOG.info("{}: changes from {} on go to {}", build.source(), agenda.from(), build.target());
         });
         agenda.cut().forEach(build -> TableFailure.of(build, () -> cut(build)));
@@ -75,9 +75,7 @@ final class Builds {
         clickHouse.execute("ALTER TABLE " + identifier(build.target()) + " DELETE WHERE " + SystemColumns.VERSION
                 + " < toUInt128('" + boundary + "') SETTINGS mutations_sync = 2");
         LOG.info("{}: the load has what was committed before {}", build.source(), build.boundary());
-        var streaming = build.streaming();
-        return definitions.record(
-                build, new Streaming(streaming.from(), build.boundary(), streaming.published(), null));
+        return definitions.record(build, build.streaming().withCut(build.boundary()));
     }
 
     /** Whether a swap that is due waits for a Setup that is deciding on the pipe's tables. */
@@ -145,9 +143,7 @@ final class Builds {
         var streaming = recorded.get().streaming();
         definitions.record(
                 recorded.get(),
-                streaming == null
-                        ? new Streaming(offset.toString(), null, null, problem)
-                        : new Streaming(streaming.from(), streaming.cut(), streaming.published(), problem));
+                (streaming == null ? Streaming.takenUp(offset.toString(), null) : streaming).withFailure(problem));
         LOG.error(
                 "{} is written no more, the other tables are: {}",
                 recorded.get().target(),

@@ -109,6 +109,7 @@ final class TableWriter {
             rows.encoded().tab();
             int source = shape.sources()[i];
             if (source < 0 || !row.unchanged(source)) {
+                requireNullable(i, source >= 0 && row.isNull(source));
                 value(rows.encoded(), i, row);
             } else if (old != null && carries(old, i)) {
                 value(rows.encoded(), i, old.tuple());
@@ -123,10 +124,22 @@ final class TableWriter {
         rows.ended();
     }
 
+    /** NOT NULL may have been dropped and set again since, so that nothing but the row tells. */
+    private void requireNullable(int column, boolean isNull) {
+        var of = target.definition().columns().get(column);
+        if (isNull && !of.nullable() && target.keepsNull()) {
+            throw new SchemaChanged(target.definition(), of.number());
+        }
+    }
+
     /** Appends a column's value, which is there or NULL. */
     private void value(TsvBuffer out, int column, Tuple tuple) {
         int source = shape.sources()[column];
-        if (source < 0 || tuple.isNull(source)) {
+        if (source < 0) {
+            out.rawBytes(shape.absent()[column]);
+            return;
+        }
+        if (tuple.isNull(source)) {
             out.nullValue();
             return;
         }

@@ -37,34 +37,37 @@ final class ChunkLoader implements AutoCloseable {
     private final ChunkLedger ledger;
     private final Stop stop;
     private final ChunkReader reader;
+    private final SourceColumns columns;
     private final TsvBuffer buffer = new TsvBuffer(2 * SEND_BYTES);
 
     /** @throws PipeException classified, when no connection can be had */
-    ChunkLoader(SnapshotSession session, ClickHouseClient clickHouse, ChunkLedger ledger, Stop stop) {
+    ChunkLoader(
+            SnapshotSession session,
+            ClickHouseClient clickHouse,
+            ChunkLedger ledger,
+            SourceColumns columns,
+            Stop stop) {
         this.session = session;
         this.clickHouse = clickHouse;
         this.ledger = ledger;
+        this.columns = columns;
         this.stop = stop;
         this.reader = session.openReader();
-    }
-
-    /** What marks the inserts of one build in system.processes. */
-    static String comment(TableDefinition definition) {
-        return "clickpipe load " + definition.build();
     }
 
     /**
      * Loads one chunk and marks it so in the ledger.
      *
-     * @return false when the table was rewritten, so that this session can't read it; nothing was inserted then
+     * @return {@code READ}, {@code DROPPED}, or why this session can't read it; nothing was inserted then
      * @throws PipeException classified; a part of the rows may be inserted. Some such also when stopped in the midst
      */
-    boolean load(Schedule.Work work, Progress.Chunk progress) {
+    ChunkReader.Outcome load(Schedule.Work work, Progress.Chunk progress) {
         var definition = work.table().definition;
         var outcome = reader.read(
                 work.entry().chunk(),
                 definition.source(),
                 definition.columns().stream().map(TableDefinition.Column::name).toList(),
+                connection -> columns.areUnchanged(definition, connection),
                 rows -> clickHouse.insert(new ClickHouseClient.Insert(
                         definition.target(),
                         columns(definition),
@@ -73,10 +76,10 @@ final class ChunkLoader implements AutoCloseable {
         if (outcome == ChunkReader.Outcome.DROPPED && work.entry().chunk().relid() == definition.relid()) {
             throw missing(definition);
         }
-        if (outcome != ChunkReader.Outcome.REWRITTEN) {
+        if (outcome == ChunkReader.Outcome.READ || outcome == ChunkReader.Outcome.DROPPED) {
             ledger.loaded(work.table().plan, work.entry(), session.boundary(), progress.rows());
         }
-        return outcome != ChunkReader.Outcome.REWRITTEN;
+        return outcome;
     }
 
     static PipeException missing(TableDefinition definition) {
@@ -140,7 +143,7 @@ final class ChunkLoader implements AutoCloseable {
         var settings = new HashMap<>(TypeMapping.INSERT_SETTINGS);
         // Chunks of a table without a key may well be equal, and both count: ClickHouse would drop one as sent twice.
         settings.put("insert_deduplication_token", UUID.randomUUID().toString());
-        settings.put("log_comment", comment(definition));
+        settings.put("log_comment", definition.loadComment());
         return settings;
     }
 

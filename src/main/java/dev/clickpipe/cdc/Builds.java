@@ -111,7 +111,7 @@ final class Builds {
     Target target(TableDefinition build, Lsn from) {
         if (!build.engine().appendOnly()) {
             boolean whole = !pipe.settings().replicationMode().loads() || Agenda.isSettled(build, from);
-            return new Target(build, Lsn.ZERO, null, whole);
+            return new Target(build.withDropped(from), Lsn.ZERO, null, whole);
         }
         var greatest = TableFailure.of(
                         build,
@@ -123,7 +123,8 @@ final class Builds {
                 .getFirst()
                 .get("version");
         var cut = build.streaming().cut();
-        return new Target(build, cut == null ? Lsn.ZERO : Lsn.parse(cut), Version.parse((String) greatest), true);
+        return new Target(
+                build.withDropped(from), cut == null ? Lsn.ZERO : Lsn.parse(cut), Version.parse((String) greatest), true);
     }
 
     /**

@@ -14,11 +14,9 @@ import dev.clickpipe.postgres.SourceShape;
 import dev.clickpipe.postgres.SourceTable;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -58,6 +56,7 @@ record Evolution(List<SchemaChange> changes, Followed followed) {
         private final List<SchemaChange> widened = new ArrayList<>();
         private final List<SchemaChange> added = new ArrayList<>();
         private final List<Column> columns = new ArrayList<>();
+        private final List<Column> kept = new ArrayList<>();
 
         Decision(TableDefinition build, Seen now, Set<Integer> nullArrived) {
             this.build = build;
@@ -68,6 +67,7 @@ record Evolution(List<SchemaChange> changes, Followed followed) {
             this.nullables = layout == null || layout.nullables();
             this.excluded = layout == null ? Set.of() : Set.copyOf(layout.excludedColumns());
             if (former != null) {
+                kept.addAll(former.dropped());
                 former.attributes().forEach(attribute -> attributes.put(attribute.number(), attribute));
             } else {
                 build.columns()
@@ -106,6 +106,7 @@ record Evolution(List<SchemaChange> changes, Followed followed) {
                             now.shape(),
                             now.missing().filenode(),
                             columns,
+                            kept,
                             keyColumns(),
                             List.copyOf(attributes.values())));
         }
@@ -126,6 +127,7 @@ record Evolution(List<SchemaChange> changes, Followed followed) {
                             "KeyColumnDropped", column.name(), "it was dropped, and the target is ordered by it", null);
                 }
                 dropped.add(new SchemaChange.Dropped(column.name()));
+                kept.add(column);
                 return;
             }
             if (!found.published() || found.generated()) {
@@ -305,13 +307,10 @@ record Evolution(List<SchemaChange> changes, Followed followed) {
 
         /** The target has one column of a name, and keeps those that were dropped. */
         private void checkNames() {
-            var kept = attributes.values().stream()
-                    .filter(attribute -> attribute.replicated() && attribute.until() != null)
-                    .map(Attribute::name)
-                    .collect(Collectors.toCollection(HashSet::new));
+            var taken = kept.stream().map(Column::name).toList();
             for (var change : added) {
                 var name = ((SchemaChange.Added) change).column().name();
-                if (kept.contains(name)) {
+                if (taken.contains(name)) {
                     throw refused(
                             "ColumnNameUsedAgain",
                             name,
@@ -322,7 +321,7 @@ record Evolution(List<SchemaChange> changes, Followed followed) {
             }
             for (var change : renamed) {
                 var name = ((SchemaChange.Renamed) change).to();
-                if (kept.contains(name)) {
+                if (taken.contains(name)) {
                     throw refused(
                             "ColumnNameUsedAgain",
                             name,

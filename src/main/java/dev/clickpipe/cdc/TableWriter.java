@@ -1,5 +1,6 @@
 package dev.clickpipe.cdc;
 
+import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.codec.RowVersion;
 import dev.clickpipe.codec.TsvBuffer;
 import dev.clickpipe.codec.UnrepresentableValue;
@@ -24,6 +25,8 @@ final class TableWriter {
     private final int[] key;
     /** Places in the definition of the columns that identify a row of a ReplacingMergeTree target. */
     private final int[] sortingKey;
+    /** Whether the source has the column no more: it is written for rows from before, and looked up nowhere. */
+    private final boolean[] dropped;
     /** Whether an old row carries all of {@link #sortingKey}. */
     private final boolean identified;
 
@@ -33,6 +36,7 @@ final class TableWriter {
         this.shape = shape;
         this.key = places(target.definition().keyColumns());
         this.sortingKey = places(target.definition().sortingKey());
+        this.dropped = dropped(target.definition());
         this.identified = Arrays.stream(sortingKey).allMatch(this::inIdentity);
     }
 
@@ -113,6 +117,8 @@ final class TableWriter {
                 value(rows.encoded(), i, row);
             } else if (old != null && carries(old, i)) {
                 value(rows.encoded(), i, old.tuple());
+            } else if (dropped[i]) {
+                rows.encoded().nullValue();
             } else {
                 if (before == null) {
                     before = key(old, row, true);
@@ -127,7 +133,7 @@ final class TableWriter {
     /** NOT NULL may have been dropped and set again since, so that nothing but the row tells. */
     private void requireNullable(int column, boolean isNull) {
         var of = target.definition().columns().get(column);
-        if (isNull && !of.nullable() && target.keepsNull()) {
+        if (isNull && !of.nullable() && !dropped[column] && target.keepsNull()) {
             throw new SchemaChanged(target.definition(), of.number());
         }
     }
@@ -223,6 +229,14 @@ final class TableWriter {
     private boolean inIdentity(int column) {
         int source = shape.sources()[column];
         return source >= 0 && relation.columns().get(source).identity();
+    }
+
+    private static boolean[] dropped(TableDefinition definition) {
+        var dropped = new boolean[definition.columns().size()];
+        for (int i = 0; i < dropped.length; i++) {
+            dropped[i] = !definition.followed().columns().contains(definition.columns().get(i));
+        }
+        return dropped;
     }
 
     private int[] places(List<String> names) {

@@ -5,11 +5,13 @@ import dev.clickpipe.api.TableEngine;
 import dev.clickpipe.codec.Mapping;
 import dev.clickpipe.codec.TypeMapping;
 import dev.clickpipe.pipe.Problem;
+import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.postgres.PgType;
 import dev.clickpipe.postgres.SourceColumn;
 import dev.clickpipe.postgres.SourceShape;
 import java.util.List;
 import java.util.UUID;
+import java.util.stream.Stream;
 
 /**
  * A target table and what is put into it, as recorded: what all run modes go by, whatever the catalogues say meanwhile. A table
@@ -148,7 +150,8 @@ public record TableDefinition(
      * @param shape the source's, when it was last looked at
      * @param filenode see {@link dev.clickpipe.postgres.MissingValues#filenode}
      * @param columns the replicated ones, as {@link TableDefinition#columns}
-     * @param keyColumns likewise
+     * @param dropped those that the target has kept, as it has them
+     * @param keyColumns as {@link TableDefinition#keyColumns}
      * @param attributes every column of the source that is known, by number, also those dropped and those not replicated
      */
     @JsonInclude(JsonInclude.Include.NON_NULL)
@@ -156,10 +159,12 @@ public record TableDefinition(
             SourceShape shape,
             long filenode,
             List<Column> columns,
+            List<Column> dropped,
             List<String> keyColumns,
             List<Attribute> attributes) {
         public Followed {
             columns = List.copyOf(columns);
+            dropped = List.copyOf(dropped);
             keyColumns = List.copyOf(keyColumns);
             attributes = List.copyOf(attributes);
         }
@@ -316,6 +321,23 @@ public record TableDefinition(
                 publishing,
                 streaming,
                 loading);
+    }
+
+    /** The same for whoever reads the stream from there on: with the columns that were dropped, as rows from before have them. */
+    public TableDefinition withDropped(Lsn from) {
+        var followed = followed();
+        if (followed == null) {
+            return this;
+        }
+        var awaited = followed.attributes().stream()
+                .filter(attribute -> attribute.until() != null
+                        && Lsn.parse(attribute.until()).compareTo(from) > 0)
+                .map(Attribute::number)
+                .toList();
+        var all = Stream.concat(
+                        columns.stream(), followed.dropped().stream().filter(column -> awaited.contains(column.number())))
+                .toList();
+        return with(build, target, keyColumns, all, highestColumn, request, replacement, publishing, streaming, loading);
     }
 
     /** The same, with rows identified by other columns. */

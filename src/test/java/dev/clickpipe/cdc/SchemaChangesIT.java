@@ -146,7 +146,8 @@ class SchemaChangesIT {
     private void create(String table) {
         postgres.execute(
                 "CREATE TYPE mood_" + table + " AS ENUM ('sad', 'ok')",
-                "CREATE TABLE " + table + " (id int PRIMARY KEY, v text DEFAULT 'v', n int NOT NULL DEFAULT 0,"
+                "CREATE TABLE " + table + " (id int CONSTRAINT key_" + table
+                        + " PRIMARY KEY, v text DEFAULT 'v', n int NOT NULL DEFAULT 0,"
                         + " s smallint DEFAULT 3, r real DEFAULT 0.1, p varchar(5) DEFAULT 'abc',"
                         + " q numeric(6,2) DEFAULT 1.25, a int[] DEFAULT '{1,2}', m mood_" + table + " DEFAULT 'ok')",
                 "ALTER TABLE " + table + " ALTER v SET STORAGE EXTERNAL");
@@ -280,7 +281,13 @@ class SchemaChangesIT {
             postgres.execute("ALTER TABLE history DROP w", "INSERT INTO history VALUES (2001, 7)");
             pipe.restart();
             pipe.awaitConfirmed();
-            assertThat(clickHouse.rows("SELECT _clickpipe_operation, w, c, count(), uniqExact(id), uniqExact(_clickpipe_version)"
+            // Renamed and dropped at once it may still have its former name.
+            var dropped = columns("history").stream()
+                    .map(List::getFirst)
+                    .filter(name -> name.equals("v") || name.equals("w"))
+                    .findFirst()
+                    .orElseThrow();
+            assertThat(clickHouse.rows("SELECT _clickpipe_operation, " + dropped + ", c, count(), uniqExact(id), uniqExact(_clickpipe_version)"
                             + " FROM history GROUP BY ALL ORDER BY ALL"))
                     .containsExactly(
                             List.of("insert", "x", "5", "1000", "1000", "1000"),
@@ -313,15 +320,13 @@ class SchemaChangesIT {
                 Arguments.of("ColumnNameUsedAgain", "ALTER TABLE T DROP v, ADD v text", ""),
                 Arguments.of("ColumnNameUsedAgain", "ALTER TABLE T RENAME v TO w; ALTER TABLE T ADD v text", ""),
                 Arguments.of("KeyColumnRenamed", "ALTER TABLE T RENAME id TO key", ""),
-                Arguments.of("KeyChanged", "ALTER TABLE T DROP CONSTRAINT T_pkey, ADD PRIMARY KEY (id, n)", ""),
+                Arguments.of("KeyChanged", "ALTER TABLE T DROP CONSTRAINT key_T, ADD PRIMARY KEY (id, n)", ""),
                 Arguments.of("ColumnNameReserved", "ALTER TABLE T ADD _clickpipe_version int", ""),
                 Arguments.of("TargetColumnTaken", "ALTER TABLE T ADD c int", "ADD COLUMN c String"),
                 Arguments.of("TargetColumnTaken", "ALTER TABLE T ADD c int", "ADD COLUMN c Nullable(Int32) DEFAULT 7"),
                 Arguments.of("TargetColumnTaken", "ALTER TABLE T RENAME v TO c", "ADD COLUMN c String"),
-                Arguments.of(
-                        "TargetNotAltered",
-                        "ALTER TABLE T RENAME v TO w",
-                        "ADD COLUMN c String MATERIALIZED upper(v)"));
+                // In ClickHouse a name with a dot is a part of another one.
+                Arguments.of("TargetNotAltered", "ALTER TABLE T RENAME v TO \"v.w\"", ""));
     }
 
     /** It stops that table alone, before a row is lost. */
@@ -370,7 +375,7 @@ class SchemaChangesIT {
             postgres.execute("INSERT INTO never_null VALUES (1, 1)");
             pipe.awaitEqual("never_null");
             postgres.execute(
-                    "ALTER TABLE never_null ADD c int DEFAULT 5, ALTER v TYPE bigint",
+                    "ALTER TABLE never_null ADD c int DEFAULT 5",
                     "INSERT INTO never_null VALUES (2, NULL, NULL), (3, 3, 3)");
             pipe.awaitConfirmed();
             assertThat(clickHouse.rows("SELECT * EXCEPT (_clickpipe_version, _clickpipe_is_deleted, _clickpipe_synced_at)"

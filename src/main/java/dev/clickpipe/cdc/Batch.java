@@ -22,6 +22,7 @@ final class Batch {
     private long firstChangeAt;
     private Instant oldestCommit;
     private Lsn end = Lsn.ZERO;
+    private boolean fenced;
 
     /** All rows of a target with a version below this one go. */
     record Truncation(Target target, Version version) {}
@@ -58,9 +59,14 @@ final class Batch {
         }
     }
 
+    /** Ends the batch: what comes next in the stream presumes that all of it is in ClickHouse. */
+    void fence() {
+        fenced = true;
+    }
+
     /** Nothing may be added any more. */
     boolean fenced() {
-        return !truncations.isEmpty();
+        return fenced || !truncations.isEmpty();
     }
 
     boolean isEmpty() {

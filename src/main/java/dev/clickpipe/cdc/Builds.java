@@ -60,7 +60,7 @@ final class Builds {
         }
         agenda.takeUp().forEach(build -> {
             var published = source.published().get(build.build());
-            definitions.record(build, new Streaming(agenda.from().toString(), null, published, null));
+            definitions.record(build, Streaming.takenUp(agenda.from().toString(), published));
             LOG.info("{}: changes from {} on go to {}", build.source(), agenda.from(), build.target());
         });
         agenda.cut().forEach(build -> TableFailure.of(build, () -> cut(build)));
@@ -75,9 +75,7 @@ final class Builds {
         clickHouse.execute("ALTER TABLE " + identifier(build.target()) + " DELETE WHERE " + SystemColumns.VERSION
                 + " < toUInt128('" + boundary + "') SETTINGS mutations_sync = 2");
         LOG.info("{}: the load has what was committed before {}", build.source(), build.boundary());
-        var streaming = build.streaming();
-        return definitions.record(
-                build, new Streaming(streaming.from(), build.boundary(), streaming.published(), null));
+        return definitions.record(build, build.streaming().withCut(build.boundary()));
     }
 
     /** Whether a swap that is due waits for a Setup that is deciding on the pipe's tables. */
@@ -113,7 +111,7 @@ final class Builds {
     Target target(TableDefinition build, Lsn from) {
         if (!build.engine().appendOnly()) {
             boolean whole = !pipe.settings().replicationMode().loads() || Agenda.isSettled(build, from);
-            return new Target(build, Lsn.ZERO, null, whole);
+            return new Target(build.withDropped(from), Lsn.ZERO, null, whole);
         }
         var greatest = TableFailure.of(
                         build,
@@ -125,7 +123,11 @@ final class Builds {
                 .getFirst()
                 .get("version");
         var cut = build.streaming().cut();
-        return new Target(build, cut == null ? Lsn.ZERO : Lsn.parse(cut), Version.parse((String) greatest), true);
+        return new Target(
+                build.withDropped(from),
+                cut == null ? Lsn.ZERO : Lsn.parse(cut),
+                Version.parse((String) greatest),
+                true);
     }
 
     /**
@@ -145,9 +147,7 @@ final class Builds {
         var streaming = recorded.get().streaming();
         definitions.record(
                 recorded.get(),
-                streaming == null
-                        ? new Streaming(offset.toString(), null, null, problem)
-                        : new Streaming(streaming.from(), streaming.cut(), streaming.published(), problem));
+                (streaming == null ? Streaming.takenUp(offset.toString(), null) : streaming).withFailure(problem));
         LOG.error(
                 "{} is written no more, the other tables are: {}",
                 recorded.get().target(),

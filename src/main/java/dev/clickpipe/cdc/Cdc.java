@@ -11,18 +11,19 @@ import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.Stop;
 import dev.clickpipe.pipe.WorkerStatus;
-import dev.clickpipe.postgres.Catalogue;
 import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.postgres.PgOutputMessage.Relation;
 import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.postgres.PostgresErrors;
 import dev.clickpipe.postgres.ReplicationStream;
-import dev.clickpipe.postgres.SourceTable;
 import io.micrometer.core.instrument.MeterRegistry;
+import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -33,7 +34,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import java.util.function.Function;
+import java.util.function.BiFunction;
 import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -59,6 +60,8 @@ public final class Cdc implements Mode {
     private static final Duration IDLE_INTERVAL = Duration.ofSeconds(10);
 
     private static final Duration LONGEST_PAUSE = Duration.ofMillis(20);
+    /** What was committed is to be seen in the catalogue after this time. */
+    private static final Duration COMMIT_PATIENCE = Duration.ofSeconds(10);
     /** A stop waits this long for the batch under way. */
     private static final Duration DRAIN = Duration.ofSeconds(4);
     /** A Postgres that shuts down waits for us; we don't let it wait longer than this for ClickHouse. */
@@ -72,10 +75,13 @@ public final class Cdc implements Mode {
     private final Offsets offsets;
     private final RecordedDefinitions recorded;
     private final Builds builds;
+    private final Schemas schemas;
     private final Progress progress;
     private final Duration idleInterval;
     private final SourceMonitor monitor;
     private boolean accompanied;
+    /** By build the numbers of columns that held NULL, though they must not by what is recorded. */
+    private final Map<String, Set<Integer>> nullArrived = new HashMap<>();
     /** What the connection goes by; written where it begins, on one thread at a time. */
     private volatile List<TableDefinition> definitions = List.of();
 
@@ -90,6 +96,7 @@ public final class Cdc implements Mode {
         this.offsets = new Offsets(clickHouse, pipe);
         this.recorded = new RecordedDefinitions(new Definitions(clickHouse, pipe));
         this.builds = new Builds(pipe, postgres, clickHouse, new Definitions(clickHouse, pipe));
+        this.schemas = new Schemas(postgres, clickHouse, new Definitions(clickHouse, pipe));
         this.progress = new Progress(pipe, meters, Clock.systemUTC());
         this.idleInterval = idleInterval;
         this.monitor = new SourceMonitor(pipe, postgres, progress);
@@ -116,6 +123,13 @@ public final class Cdc implements Mode {
             definitions = recorded.read();
             try {
                 connect(stop);
+            } catch (SchemaChanged e) {
+                LOG.info("{}: it is brought to it", e.getMessage());
+                if (e.nullArrived() > 0) {
+                    nullArrived
+                            .computeIfAbsent(e.table().build(), build -> new HashSet<>())
+                            .add(e.nullArrived());
+                }
             } catch (TableFailure e) {
                 builds.park(e, offsets.read().map(Offset::lsn).orElse(Lsn.ZERO));
             } catch (PipeException e) {
@@ -146,7 +160,8 @@ public final class Cdc implements Mode {
         var start = new Offset(offset.slot(), offset.systemIdentifier(), agenda.from());
         var unchanged = new UnchangedValues(new TargetLookup(clickHouse), new SourceLookup(postgres), progress);
         try (var applier = new Applier(clickHouse, offsets, start, comment(), unchanged, progress);
-                var stream = ReplicationStream.start(postgres, pipe.slot(), agenda.publications(), start.lsn())) {
+                var stream = ReplicationStream.start(postgres, pipe.slot(), agenda.publications(), start.lsn());
+                var catalogue = postgres.connect("schema")) {
             // From here on no other worker reads the slot. One that did until now may have got further.
             awaitFormerInserts(stream, stop);
             if (!offsets.read().map(Offset::lsn).equals(Optional.of(offset.lsn()))) {
@@ -162,8 +177,10 @@ public final class Cdc implements Mode {
             progress.started(start.lsn());
             LOG.info("following slot {} from {} into {} tables", pipe.slot(), start.lsn(), targets.size());
             monitor.watch(begun.follow());
-            new Follower(stream, applier, new Changes(writers(targets), progress), begun).follow(stop);
+            new Follower(stream, applier, new Changes(writers(targets), progress), begun, catalogue).follow(stop);
             LOG.info("acknowledged up to {}", stream.acknowledged());
+        } catch (SQLException e) {
+            throw PostgresErrors.of(e, postgres.object());
         } finally {
             monitor.watch(List.of());
         }
@@ -199,6 +216,10 @@ public final class Cdc implements Mode {
     private Agenda carryOut(Agenda agenda, SourceTables source) {
         builds.carryOut(agenda, definitions, source);
         definitions = recorded.read();
+        if (schemas.follow(Agenda.of(definitions, agenda.from()).begun().follow(), nullArrived)) {
+            definitions = recorded.read();
+        }
+        nullArrived.clear();
         progress.tables(definitions);
         return Agenda.of(definitions, agenda.from()).begun();
     }
@@ -232,6 +253,15 @@ public final class Cdc implements Mode {
         private final long interval =
                 Duration.ofSeconds(pipe.settings().syncIntervalSeconds()).toNanos();
         private final Agenda begun;
+        private final Connection catalogue;
+        /** As they were announced on this connection, by OID. */
+        private final Map<Long, Relation> announced = new HashMap<>();
+
+        /** An announcement that waits until everything before it is in ClickHouse; null when none does. */
+        private Relation held;
+
+        /** Since when the announcement is not what the catalogue says; 0 when it is. */
+        private long unexplainedSince;
 
         private Batch batch = new Batch();
         private long appliedAt = System.nanoTime() - idleInterval.toNanos();
@@ -246,11 +276,12 @@ public final class Cdc implements Mode {
         private List<TableDefinition> agendaOf;
         private Lsn agendaAt;
 
-        Follower(ReplicationStream stream, Applier applier, Changes changes, Agenda begun) {
+        Follower(ReplicationStream stream, Applier applier, Changes changes, Agenda begun, Connection catalogue) {
             this.stream = stream;
             this.applier = applier;
             this.changes = changes;
             this.begun = begun;
+            this.catalogue = catalogue;
         }
 
         void follow(Stop stop) throws InterruptedException {
@@ -287,8 +318,11 @@ public final class Cdc implements Mode {
         }
 
         private void read(Stop stop) throws InterruptedException {
-            var message = stream.poll();
-            if (message != null) {
+            var message = held != null ? held : stream.poll();
+            if (message instanceof Relation relation) {
+                announce(relation);
+                pause = Duration.ZERO;
+            } else if (message != null) {
                 changes.accept(message, batch);
                 pause = Duration.ZERO;
             } else {
@@ -297,6 +331,65 @@ public final class Cdc implements Mode {
                 var longer = pause.plusMillis(1);
                 pause = longer.compareTo(LONGEST_PAUSE) < 0 ? longer : LONGEST_PAUSE;
             }
+        }
+
+        /**
+         * A table's shape, as it is in the transaction that is read. Rows of two shapes are not in one batch, and what was read
+         * before the target was brought to another one is in ClickHouse before that is done.
+         */
+        private void announce(Relation relation) throws InterruptedException {
+            var builds = begun.follow().stream()
+                    .filter(build -> build.relid() == relation.relid())
+                    .toList();
+            var former = announced.get(relation.relid());
+            boolean followed = builds.isEmpty() || isFollowed(builds);
+            boolean drained = batch.isEmpty() && !applier.busy();
+            held = relation;
+            if (followed && (former == null || former.equals(relation)) || drained) {
+                take(relation, builds, followed);
+            } else if (!batch.isEmpty()) {
+                batch.fence();
+            } else {
+                stream.keepAlive();
+                applier.await(LONGEST_PAUSE).ifPresent(this::confirmed);
+            }
+        }
+
+        private void take(Relation relation, List<TableDefinition> builds, boolean followed)
+                throws InterruptedException {
+            if (!followed) {
+                throw new SchemaChanged(builds.getFirst());
+            }
+            try {
+                if (!relation.equals(announced.get(relation.relid()))) {
+                    changes.accept(relation, batch);
+                    announced.put(relation.relid(), relation);
+                }
+                held = null;
+                unexplainedSince = 0;
+            } catch (TableFailure e) {
+                // A commit may be in the stream before the catalogue shows it, as long as a standby has not confirmed
+                // it.
+                long now = System.nanoTime();
+                unexplainedSince = unexplainedSince == 0 ? now : unexplainedSince;
+                if (now - unexplainedSince > COMMIT_PATIENCE.toNanos()) {
+                    throw e;
+                }
+                stream.keepAlive();
+                Thread.sleep(LONGEST_PAUSE);
+            }
+        }
+
+        /** Asks the source, which may be ahead of the stream, and never is behind it for long. */
+        private boolean isFollowed(List<TableDefinition> builds) throws InterruptedException {
+            var now = whileAlive(stream, () -> {
+                try {
+                    return Schemas.look(catalogue, builds);
+                } catch (SQLException e) {
+                    throw PostgresErrors.of(e, postgres.object());
+                }
+            });
+            return builds.stream().allMatch(build -> Schemas.isFollowed(build, now));
         }
 
         /** Whether the batch goes to ClickHouse as soon as the one before is there. */
@@ -422,31 +515,16 @@ public final class Cdc implements Mode {
     }
 
     /** By the table's OID: its name may have become another table's. */
-    private Function<Relation, List<TableWriter>> writers(List<Target> targets) {
+    private BiFunction<Relation, Lsn, List<TableWriter>> writers(List<Target> targets) {
         var byTable = targets.stream()
                 .collect(Collectors.groupingBy(target -> target.definition().relid()));
-        return relation -> byTable.getOrDefault(relation.relid(), List.of()).stream()
-                .map(target -> writer(relation, target))
+        return (relation, commit) -> byTable.getOrDefault(relation.relid(), List.of()).stream()
+                .map(target -> writer(relation, target, commit))
                 .toList();
     }
 
-    private TableWriter writer(Relation relation, Target target) {
-        var request = target.definition().request();
-        var excluded =
-                request == null ? Set.<String>of() : Set.copyOf(request.layout().excludedColumns());
-        var shape = Shape.of(relation, target, excluded, () -> sourceTable(relation));
-        if (shape.problem() != null) {
-            LOG.warn("{}", shape.problem().sentence());
-        }
-        progress.problem(target, shape.problem());
-        return new TableWriter(target, relation, shape);
-    }
-
-    private Optional<SourceTable> sourceTable(Relation relation) {
-        try (var connection = postgres.connect("changed table")) {
-            return Catalogue.table(connection, relation.schema(), relation.name());
-        } catch (SQLException e) {
-            throw PostgresErrors.of(e, "table " + relation);
-        }
+    private static TableWriter writer(Relation relation, Target target, Lsn commit) {
+        var shape = Shape.of(relation, target, commit);
+        return new TableWriter(target.identifiedBy(shape.identity(relation, target.definition())), relation, shape);
     }
 }

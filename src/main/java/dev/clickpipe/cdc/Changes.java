@@ -3,6 +3,7 @@ package dev.clickpipe.cdc;
 import dev.clickpipe.cdc.Batch.Truncation;
 import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
+import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.postgres.PgOutputMessage;
 import dev.clickpipe.postgres.PgOutputMessage.Begin;
 import dev.clickpipe.postgres.PgOutputMessage.Change;
@@ -18,12 +19,12 @@ import dev.clickpipe.postgres.PgOutputMessage.Update;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BiFunction;
 import java.util.function.Consumer;
-import java.util.function.Function;
 
 /** Turns the messages of one connection, in their order, into rows of batches. For one thread. */
 final class Changes {
-    private final Function<Relation, List<TableWriter>> tables;
+    private final BiFunction<Relation, Lsn, List<TableWriter>> tables;
     private final Progress progress;
     /**
      * By relid, one for each build of the table; none for tables that are published but not written. The server announces a
@@ -33,8 +34,11 @@ final class Changes {
 
     private Transaction transaction;
 
-    /** @param tables how to write a table in the shape it has, to each of its builds; empty when it has none */
-    Changes(Function<Relation, List<TableWriter>> tables, Progress progress) {
+    /**
+     * @param tables how to write a table in the shape that it has in a transaction that committed there, to each of its builds;
+     *     empty when it has none
+     */
+    Changes(BiFunction<Relation, Lsn, List<TableWriter>> tables, Progress progress) {
         this.tables = tables;
         this.progress = progress;
     }
@@ -50,7 +54,7 @@ final class Changes {
                 progress.committed(commit.committedAt());
                 transaction = null;
             }
-            case Relation relation -> writers.put(relation.relid(), tables.apply(relation));
+            case Relation relation -> writers.put(relation.relid(), tables.apply(relation, transaction.commit()));
             case Change change -> change(change, batch);
             case Type type -> {} // known from the definitions
             case Origin origin -> {} // a change is a change, wherever it was made first

@@ -2,7 +2,6 @@ package dev.clickpipe.cdc;
 
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.pipe.Pipe;
-import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.WorkerStatus;
 import dev.clickpipe.postgres.Lsn;
 import io.micrometer.core.instrument.Gauge;
@@ -13,12 +12,10 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.Supplier;
-import java.util.stream.Stream;
 
 /** Where change data capture is, for status and metrics. Thread-safe; outlives the runs that transient errors end. */
 final class Progress {
@@ -26,7 +23,7 @@ final class Progress {
     private final MeterRegistry meters;
     private final Clock clock;
     private final LongAdder changes = new LongAdder();
-    private final Map<String, TableProgress> tables = new ConcurrentHashMap<>();
+    private final Map<String, LongAdder> tables = new ConcurrentHashMap<>();
     private final AtomicReference<WorkerStatus.State> state = new AtomicReference<>(WorkerStatus.State.Starting);
     private final Timer batchTime;
 
@@ -37,12 +34,6 @@ final class Progress {
     private volatile Lsn awaited = Lsn.ZERO;
     private volatile Instant pendingSince;
     private volatile Instant lastCommitAt;
-
-    private record TableProgress(LongAdder changes, AtomicReference<Problem> problem) {
-        TableProgress() {
-            this(new LongAdder(), new AtomicReference<>());
-        }
-    }
 
     /**
      * What the source says of itself and the slot.
@@ -119,16 +110,12 @@ final class Progress {
     /** A change of a mapped table was read. */
     void changed(Target target) {
         changes.increment();
-        table(target).changes().increment();
+        table(target.build()).increment();
     }
 
     /** A commit was read, of whatever tables. */
     void committed(Instant at) {
         lastCommitAt = at;
-    }
-
-    void problem(Target target, Problem problem) {
-        table(target).problem().set(problem);
     }
 
     /**
@@ -177,12 +164,8 @@ final class Progress {
                 : Math.max(0, Duration.between(since, clock.instant()).toSeconds());
     }
 
-    private TableProgress table(Target target) {
-        return table(target.build());
-    }
-
-    private TableProgress table(String build) {
-        return tables.computeIfAbsent(build, name -> new TableProgress());
+    private LongAdder table(String build) {
+        return tables.computeIfAbsent(build, name -> new LongAdder());
     }
 
     WorkerStatus status() {
@@ -214,15 +197,11 @@ final class Progress {
                 definition.target(),
                 0,
                 0,
-                table(definition.build()).changes().sum(),
+                table(definition.build()).sum(),
                 definition.loaded() || !pipe.settings().replicationMode().loads(),
                 definition.replaces() ? definition.replacement().live() : null,
-                Stream.of(
-                                definition.failure(),
-                                sourceTables.warnings().get(definition.build()),
-                                table(definition.build()).problem().get())
-                        .filter(Objects::nonNull)
-                        .findFirst()
-                        .orElse(null));
+                definition.failure() != null
+                        ? definition.failure()
+                        : sourceTables.warnings().get(definition.build()));
     }
 }

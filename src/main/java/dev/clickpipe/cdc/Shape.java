@@ -1,129 +1,134 @@
 package dev.clickpipe.cdc;
 
 import dev.clickpipe.clickhouse.TableDefinition;
-import dev.clickpipe.codec.Mapping;
-import dev.clickpipe.codec.TypeMapping;
+import dev.clickpipe.clickhouse.TableDefinition.Attribute;
+import dev.clickpipe.clickhouse.TableDefinition.Column;
+import dev.clickpipe.codec.UnrepresentableValue;
 import dev.clickpipe.codec.ValueEncoder;
 import dev.clickpipe.pipe.Problem;
+import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.postgres.PgOutputMessage.Relation;
 import dev.clickpipe.postgres.PgType;
-import dev.clickpipe.postgres.SourceTable;
-import java.util.ArrayList;
+import dev.clickpipe.postgres.PgType.Kind;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
-import java.util.function.Supplier;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 /**
- * How the columns that the stream sends fit the recorded ones. The only place that decides what becomes of a schema change:
+ * How the columns that the stream sends fit those of the target, which was brought to the source's schema of now: the stream may be
+ * behind that. What was added since reads what it reads in the source in rows from before.
  *
- * <ul>
- *   <li>columns are matched by name;
- *   <li>one that was added is not replicated, and the table says so;
- *   <li>one that was dropped or renamed reads NULL (or the type's default) from then on, and the table says so;
- *   <li>one whose type changed goes on when the target's type is the same for both, otherwise the table is parked.
- * </ul>
- *
- * @param sources for each recorded column its place in the stream's tuples; -1 where the stream has none
- * @param encoders for each recorded column
- * @param problem what is not replicated as it should be; null when all is
+ * @param sources for each column of the definition its place in the stream's tuples; -1 where the stream has none
+ * @param encoders for each column of the definition
+ * @param absent for each column what a row without it has there, as a TabSeparated field
  */
-record Shape(int[] sources, ValueEncoder[] encoders, Problem problem) {
+record Shape(int[] sources, ValueEncoder[] encoders, byte[][] absent) {
+    private static final byte[] NULL = {'\\', 'N'};
 
     /**
-     * @param excluded source columns that the user does not want
-     * @param catalogue the source table as it is now; asked only when a type changed
-     * @throws TableFailure a type changed to one that the target column can't take
+     * @param commit of the transaction in which the table was announced
+     * @throws TableFailure the announcement can't be explained by what is known
      */
-    static Shape of(Relation relation, Target target, Set<String> excluded, Supplier<Optional<SourceTable>> catalogue) {
-        var columns = target.definition().columns();
-        var sources = new int[columns.size()];
-        var encoders = new ValueEncoder[columns.size()];
-        var added = new ArrayList<String>();
-        var missing = new ArrayList<String>();
-        relation.columns().stream()
-                .map(Relation.Column::name)
-                .filter(name -> target.column(name) < 0 && !excluded.contains(name))
-                .forEach(added::add);
-        for (int i = 0; i < sources.length; i++) {
-            var column = columns.get(i);
-            sources[i] = place(relation, column.name());
-            encoders[i] = column.mapping().encoder();
-            if (sources[i] < 0) {
-                missing.add(column.name());
-            } else if (changed(column, relation.columns().get(sources[i]))) {
-                encoders[i] = changedType(relation, sources[i], target, column, catalogue)
-                        .encoder();
-            }
+    static Shape of(Relation relation, Target target, Lsn commit) {
+        var definition = target.definition();
+        var followed = definition.followed();
+        var places = Alignment.of(
+                        relation.columns().stream().map(Relation.Column::name).toArray(String[]::new), followed, commit)
+                .orElseThrow(() -> new TableFailure(
+                        definition,
+                        new Problem(
+                                "ColumnsAmbiguous",
+                                "table " + relation,
+                                "several changes of its columns came before their rows did: which column is which in ("
+                                        + relation.columns().stream()
+                                                .map(Relation.Column::name)
+                                                .collect(Collectors.joining(", "))
+                                        + ") can't be told any more",
+                                null)));
+        var attributes =
+                followed.attributes().stream().collect(Collectors.toMap(Attribute::number, Function.identity()));
+        int count = definition.columns().size();
+        var shape = new Shape(new int[count], new ValueEncoder[count], new byte[count][]);
+        for (int i = 0; i < count; i++) {
+            var column = definition.columns().get(i);
+            var attribute = attributes.get(column.number());
+            shape.sources[i] = places.getOrDefault(column.number(), -1);
+            shape.encoders[i] = shape.sources[i] < 0
+                    ? column.mapping().encoder()
+                    : encoder(relation, shape.sources[i], target, column, attribute);
+            shape.absent[i] = absent(target, column, attribute);
         }
-        return new Shape(sources, encoders, problem(relation, added, missing));
+        return shape;
     }
 
-    private static int place(Relation relation, String name) {
-        for (int i = 0; i < relation.columns().size(); i++) {
-            if (relation.columns().get(i).name().equals(name)) {
-                return i;
-            }
+    /**
+     * The columns by which the stream identifies a row in this shape; none where it does not tell. With REPLICA IDENTITY FULL all
+     * are there, and nothing has to be looked up; what a partitioned table says counts for none of its partitions.
+     */
+    List<String> identity(Relation relation, TableDefinition definition) {
+        if (relation.identity() == 'f' || definition.followed().shape().kind() == 'p') {
+            return List.of();
         }
-        return -1;
+        var carried = IntStream.range(0, sources.length)
+                .filter(i ->
+                        sources[i] >= 0 && relation.columns().get(sources[i]).identity())
+                .mapToObj(i -> definition.columns().get(i).name())
+                .toList();
+        long sent =
+                relation.columns().stream().filter(Relation.Column::identity).count();
+        return carried.size() == sent ? carried : List.of();
     }
 
-    private static boolean changed(TableDefinition.Column recorded, Relation.Column now) {
+    private static ValueEncoder encoder(
+            Relation relation, int place, Target target, Column column, Attribute attribute) {
+        var sent = relation.columns().get(place);
+        var encoder = column.mapping().encoder();
+        if (isOf(sent, column.type())) {
+            return encoder;
+        }
+        return attribute.types().stream()
+                .filter(type -> isOf(sent, type))
+                .findFirst()
+                .or(() -> between(sent, column))
+                .map(type -> Widening.encoder(type, column.type(), encoder))
+                .orElseThrow(() -> new TableFailure(
+                        target.definition(),
+                        new Problem(
+                                "ColumnTypeChanged",
+                                "table " + relation + ", column " + sent.name(),
+                                "rows came with the type of OID " + sent.type() + " (modifier " + sent.typmod()
+                                        + "), which is " + column.type().name() + " now",
+                                null)));
+    }
+
+    private static boolean isOf(Relation.Column sent, PgType type) {
         // A domain's modifier is the domain's own, not the column's.
-        return recorded.type().oid() != now.type()
-                || recorded.type().kind() != PgType.Kind.DOMAIN
-                        && recorded.type().typmod() != now.typmod();
+        return type.oid() == sent.type() && (type.kind() == Kind.DOMAIN || type.typmod() == sent.typmod());
     }
 
-    /** The codec of the new type, if what it writes suits the target's column. */
-    private static Mapping changedType(
-            Relation relation,
-            int place,
-            Target target,
-            TableDefinition.Column recorded,
-            Supplier<Optional<SourceTable>> catalogue) {
-        var now = relation.columns().get(place);
-        var mapping = catalogue
-                .get()
-                .flatMap(table -> table.columns().stream()
-                        .filter(column -> column.name().equals(now.name()))
-                        .findFirst())
-                // The catalogue may be ahead of the stream: then it tells nothing of the type that the stream has.
-                .filter(column -> column.type().oid() == now.type())
-                .map(column -> TypeMapping.of(column.type(), recorded.dimensions(), recorded.nullable()));
-        if (mapping.isEmpty()
-                || !mapping.get().clickHouseType().equals(recorded.mapping().clickHouseType())) {
-            throw new TableFailure(
-                    target.definition(),
-                    new Problem(
-                            "ColumnTypeChanged",
-                            "table " + relation + ", column " + now.name(),
-                            "its type changed from " + recorded.type().name() + " to "
-                                    + mapping.map(Mapping::clickHouseType)
-                                            .map(type -> "one that becomes " + type)
-                                            .orElse("type OID " + now.type())
-                                    + "; the target column is "
-                                    + recorded.clickHouseType(),
-                            null));
-        }
-        return mapping.get();
+    /** A type that the column had between two looks at the catalogue. */
+    private static Optional<PgType> between(Relation.Column sent, Column column) {
+        return Widening.builtIn(sent.type(), sent.typmod())
+                .filter(type ->
+                        Widening.keepsValues(type, column.type(), column.clickHouseType(), column.clickHouseType()));
     }
 
-    private static Problem problem(Relation relation, List<String> added, List<String> missing) {
-        if (added.isEmpty() && missing.isEmpty()) {
-            return null;
+    private static byte[] absent(Target target, Column column, Attribute attribute) {
+        if (attribute.missing() == null) {
+            return NULL;
         }
-        var parts = new ArrayList<String>();
-        if (!added.isEmpty()) {
-            parts.add("added after setup and not replicated: " + String.join(", ", added));
+        try {
+            return Widening.encoded(missingEncoder(column, attribute), attribute.missing());
+        } catch (UnrepresentableValue e) {
+            throw new TableFailure(target.definition(), e.in(target.source(), column.name()));
         }
-        if (!missing.isEmpty()) {
-            parts.add("dropped or renamed, NULL or default from then on: " + String.join(", ", missing));
-        }
-        return new Problem(
-                "ColumnsChanged",
-                "table " + relation,
-                "columns " + String.join("; ", parts),
-                "Set the mapping's resync to a new value: the table is built anew with the columns of today");
+    }
+
+    /** The value was printed as one of the type that the column was added with. */
+    private static ValueEncoder missingEncoder(Column column, Attribute attribute) {
+        return Widening.encoder(
+                attribute.types().getFirst(), column.type(), column.mapping().encoder());
     }
 }

@@ -6,6 +6,7 @@ import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.postgres.PostgresErrors;
 import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
+import java.sql.Connection;
 import java.sql.SQLException;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -19,6 +20,9 @@ import org.postgresql.core.Utils;
 final class SourceLookup implements UnchangedValues.Lookup {
     private static final int KEYS_PER_QUERY = 1000;
 
+    /** PostgreSQL documentation, appendix A. */
+    private static final String UNDEFINED_COLUMN = "42703";
+
     private final PostgresClient postgres;
 
     SourceLookup(PostgresClient postgres) {
@@ -28,21 +32,38 @@ final class SourceLookup implements UnchangedValues.Lookup {
     @Override
     public void find(Target target, List<RowKey> keys, List<Integer> columns, UnchangedValues.Found found) {
         try (var connection = postgres.connect("unchanged values")) {
+            var table = table(connection, target);
             for (int from = 0; from < keys.size(); from += KEYS_PER_QUERY) {
                 findSome(
                         connection.unwrap(PGConnection.class),
+                        table,
                         target,
                         keys.subList(from, Math.min(keys.size(), from + KEYS_PER_QUERY)),
                         columns,
                         found);
             }
         } catch (SQLException e) {
+            if (UNDEFINED_COLUMN.equals(e.getSQLState())) {
+                throw new SchemaChanged(target.definition());
+            }
             throw PostgresErrors.of(e, "table " + target.source());
+        }
+    }
+
+    /** As it is called now, quoted. */
+    private static String table(Connection connection, Target target) throws SQLException {
+        try (var query = connection.prepareStatement("SELECT ?::oid::regclass::text")) {
+            query.setLong(1, target.definition().relid());
+            try (var row = query.executeQuery()) {
+                row.next();
+                return row.getString(1);
+            }
         }
     }
 
     private static void findSome(
             PGConnection connection,
+            String table,
             Target target,
             List<RowKey> keys,
             List<Integer> columns,
@@ -62,9 +83,9 @@ final class SourceLookup implements UnchangedValues.Lookup {
         // Literals without a type take the column's. COPY prints what the stream prints: keys are compared as text.
         var copy = connection
                 .getCopyAPI()
-                .copyOut("COPY (SELECT " + names + " FROM " + identifier(definition.sourceSchema()) + "."
-                        + identifier(definition.sourceTable()) + " WHERE (" + String.join(", ", keyColumns) + ") IN ("
-                        + keys.stream().map(SourceLookup::row).collect(Collectors.joining(", ")) + ")) TO STDOUT");
+                .copyOut("COPY (SELECT " + names + " FROM " + table + " WHERE (" + String.join(", ", keyColumns)
+                        + ") IN (" + keys.stream().map(SourceLookup::row).collect(Collectors.joining(", "))
+                        + ")) TO STDOUT");
         for (byte[] line = copy.readFromCopy(); line != null; line = copy.readFromCopy()) {
             var fields = fields(line);
             var key = byText.get(fields.subList(0, keyColumns.size()).stream()

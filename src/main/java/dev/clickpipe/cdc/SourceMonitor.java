@@ -32,6 +32,7 @@ final class SourceMonitor {
     private Lsn confirmedBefore = Lsn.ZERO;
     private volatile List<TableDefinition> watched = List.of();
     private volatile TableFailure failure;
+    private volatile SchemaChanged changed;
 
     SourceMonitor(Pipe pipe, PostgresClient postgres, Progress progress) {
         this.pipe = pipe;
@@ -44,8 +45,19 @@ final class SourceMonitor {
         watched = builds;
     }
 
-    /** @throws TableFailure changes of a watched table may be left out */
+    /**
+     * @throws TableFailure changes of a watched table may be left out
+     * @throws SchemaChanged a watched table is another one now; the stream tells that with its next row, which may be long in
+     *     coming
+     */
     void throwFailure() {
+        var other = changed;
+        if (other != null) {
+            changed = null;
+            if (watched.contains(other.table())) {
+                throw other;
+            }
+        }
         var last = failure;
         if (last != null) {
             failure = null;
@@ -87,6 +99,11 @@ final class SourceMonitor {
         if (!builds.isEmpty()) {
             var seen = SourceTables.look(connection, builds);
             progress.source(seen);
+            var shapes = Schemas.look(connection, builds);
+            builds.stream()
+                    .filter(build -> !Schemas.isFollowed(build, shapes))
+                    .findFirst()
+                    .ifPresent(build -> changed = new SchemaChanged(build));
             builds.stream()
                     .filter(build -> seen.failures().containsKey(build.build()))
                     .findFirst()

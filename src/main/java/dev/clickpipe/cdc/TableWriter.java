@@ -1,5 +1,6 @@
 package dev.clickpipe.cdc;
 
+import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.codec.RowVersion;
 import dev.clickpipe.codec.TsvBuffer;
 import dev.clickpipe.codec.UnrepresentableValue;
@@ -24,6 +25,8 @@ final class TableWriter {
     private final int[] key;
     /** Places in the definition of the columns that identify a row of a ReplacingMergeTree target. */
     private final int[] sortingKey;
+    /** Whether the source has the column no more: it is written for rows from before, and looked up nowhere. */
+    private final boolean[] dropped;
     /** Whether an old row carries all of {@link #sortingKey}. */
     private final boolean identified;
 
@@ -33,6 +36,7 @@ final class TableWriter {
         this.shape = shape;
         this.key = places(target.definition().keyColumns());
         this.sortingKey = places(target.definition().sortingKey());
+        this.dropped = dropped(target.definition());
         this.identified = Arrays.stream(sortingKey).allMatch(this::inIdentity);
     }
 
@@ -109,9 +113,12 @@ final class TableWriter {
             rows.encoded().tab();
             int source = shape.sources()[i];
             if (source < 0 || !row.unchanged(source)) {
+                requireNullable(i, source >= 0 && row.isNull(source));
                 value(rows.encoded(), i, row);
             } else if (old != null && carries(old, i)) {
                 value(rows.encoded(), i, old.tuple());
+            } else if (dropped[i]) {
+                rows.encoded().nullValue();
             } else {
                 if (before == null) {
                     before = key(old, row, true);
@@ -123,10 +130,22 @@ final class TableWriter {
         rows.ended();
     }
 
+    /** NOT NULL may have been dropped and set again since, so that nothing but the row tells. */
+    private void requireNullable(int column, boolean isNull) {
+        var of = target.definition().columns().get(column);
+        if (isNull && !of.nullable() && !dropped[column] && target.keepsNull()) {
+            throw new SchemaChanged(target.definition(), of.number());
+        }
+    }
+
     /** Appends a column's value, which is there or NULL. */
     private void value(TsvBuffer out, int column, Tuple tuple) {
         int source = shape.sources()[column];
-        if (source < 0 || tuple.isNull(source)) {
+        if (source < 0) {
+            out.rawBytes(shape.absent()[column]);
+            return;
+        }
+        if (tuple.isNull(source)) {
             out.nullValue();
             return;
         }
@@ -210,6 +229,17 @@ final class TableWriter {
     private boolean inIdentity(int column) {
         int source = shape.sources()[column];
         return source >= 0 && relation.columns().get(source).identity();
+    }
+
+    private static boolean[] dropped(TableDefinition definition) {
+        var dropped = new boolean[definition.columns().size()];
+        for (int i = 0; i < dropped.length; i++) {
+            dropped[i] = !definition
+                    .followed()
+                    .columns()
+                    .contains(definition.columns().get(i));
+        }
+        return dropped;
     }
 
     private int[] places(List<String> names) {

@@ -4,6 +4,7 @@ import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.codec.SystemColumns;
 import dev.clickpipe.postgres.Lsn;
 import java.util.List;
+import java.util.Set;
 import java.util.stream.Stream;
 
 /**
@@ -36,6 +37,17 @@ record Target(TableDefinition definition, Lsn boundary, Version stored, boolean 
     /** Every change is a row of its own. */
     boolean appendOnly() {
         return definition.engine().appendOnly();
+    }
+
+    /** Whether a column that may be NULL in the source may be NULL here. */
+    boolean keepsNull() {
+        return definition.request() == null || definition.request().layout().nullables();
+    }
+
+    /** The same, with rows identified by these columns; by those recorded where none are told. */
+    Target identifiedBy(List<String> columns) {
+        boolean told = !columns.isEmpty() && !Set.copyOf(columns).equals(Set.copyOf(definition.keyColumns()));
+        return told ? new Target(definition.withKeyColumns(columns), boundary, stored, whole) : this;
     }
 
     List<String> systemColumns() {

@@ -75,11 +75,15 @@ final class TargetLookup implements UnchangedValues.Lookup {
             while (to < key.encoded().limit() && key.encoded().get(to) != '\t') {
                 to++;
             }
-            literals.add("CAST(" + literal(key.encoded().slice(from, to - from), type.startsWith("Array(")) + " AS "
-                    + type + ")");
+            literals.add(literal(key.encoded().slice(from, to - from), type));
             from = to + 1;
         }
         return "tuple(" + String.join(", ", literals) + ")";
+    }
+
+    /** A TabSeparated field, not NULL, as an expression of that type. */
+    static String literal(ByteBuffer field, String type) {
+        return "CAST(" + literal(field, type.startsWith("Array(")) + " AS " + type + ")";
     }
 
     /**

@@ -5,10 +5,13 @@ import dev.clickpipe.api.TableEngine;
 import dev.clickpipe.codec.Mapping;
 import dev.clickpipe.codec.TypeMapping;
 import dev.clickpipe.pipe.Problem;
+import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.postgres.PgType;
 import dev.clickpipe.postgres.SourceColumn;
+import dev.clickpipe.postgres.SourceShape;
 import java.util.List;
 import java.util.UUID;
+import java.util.stream.Stream;
 
 /**
  * A target table and what is put into it, as recorded: what all run modes go by, whatever the catalogues say meanwhile. A table
@@ -19,7 +22,10 @@ import java.util.UUID;
  * @param target the target's name now; it changes when a replacement takes the live table's place
  * @param keyColumns columns that identify a row in UPDATE and DELETE (the replica identity); empty for keyless tables
  * @param sortingKey ORDER BY of the target; empty for {@code tuple()}
- * @param columns the replicated columns, in source order; excluded ones are absent
+ * @param columns the replicated columns, in source order; excluded ones are absent. As the stream has followed them, see
+ *     {@link Followed}
+ * @param highestColumn the highest {@code attnum} of the source when it was recorded: columns up to there that are not among
+ *     {@code columns} are not wanted, whatever they are called later. 0 where that is not known
  * @param request what of the spec it was made for; null until it is recorded
  * @param replacement set while it is built beside a live table; null otherwise
  * @param publishing how the source publishes it; null where no stream follows
@@ -37,6 +43,7 @@ public record TableDefinition(
         List<String> keyColumns,
         List<String> sortingKey,
         List<Column> columns,
+        int highestColumn,
         Request request,
         Replacement replacement,
         Publishing publishing,
@@ -113,8 +120,87 @@ public record TableDefinition(
      * @param published by what the publication had the table when it was taken up; another one means that changes may have been
      *     left out in between
      * @param failure why the stream writes this table no more; null: it does
+     * @param followed the source's schema as the target has it; null: as it was recorded when the target was made
      */
-    public record Streaming(String from, String cut, String published, Problem failure) {}
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    public record Streaming(String from, String cut, String published, Problem failure, Followed followed) {
+
+        /** One that is taken up. */
+        public static Streaming takenUp(String from, String published) {
+            return new Streaming(from, null, published, null, null);
+        }
+
+        public Streaming withCut(String boundary) {
+            return new Streaming(from, boundary, published, null, followed);
+        }
+
+        public Streaming withFailure(Problem problem) {
+            return new Streaming(from, cut, published, problem, followed);
+        }
+
+        public Streaming withFollowed(Followed shape) {
+            return new Streaming(from, cut, published, failure, shape);
+        }
+    }
+
+    /**
+     * How far the source's schema was followed: the target has these columns. The stream may still be behind it, and then brings
+     * rows of former shapes.
+     *
+     * @param shape the source's, when it was last looked at
+     * @param filenode see {@link dev.clickpipe.postgres.MissingValues#filenode}
+     * @param columns the replicated ones, as {@link TableDefinition#columns}
+     * @param dropped those that the target has kept, as it has them
+     * @param keyColumns as {@link TableDefinition#keyColumns}
+     * @param attributes every column of the source that is known, by number, also those dropped and those not replicated
+     */
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    public record Followed(
+            SourceShape shape,
+            long filenode,
+            List<Column> columns,
+            List<Column> dropped,
+            List<String> keyColumns,
+            List<Attribute> attributes) {
+        public Followed {
+            columns = List.copyOf(columns);
+            dropped = List.copyOf(dropped);
+            keyColumns = List.copyOf(keyColumns);
+            attributes = List.copyOf(attributes);
+        }
+    }
+
+    /**
+     * A column of the source, through time.
+     *
+     * @param names all that it is known to have had, the present one last
+     * @param types likewise
+     * @param since transactions that commit from this LSN on have it, unless dropped; it may be older
+     * @param until transactions that commit from this LSN on do not have it; null: it is there
+     * @param published whether the stream's rows have it
+     * @param replicated whether the target has a column of it
+     * @param missing what rows from before it was added read, as Postgres prints it; null: NULL, or it was there from the beginning
+     */
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    public record Attribute(
+            int number,
+            List<String> names,
+            List<PgType> types,
+            String since,
+            String until,
+            boolean published,
+            boolean replicated,
+            String missing) {
+        public Attribute {
+            names = List.copyOf(names);
+            types = List.copyOf(types);
+        }
+
+        /** What it is called, or was last. */
+        public String name() {
+            return names.getLast();
+        }
+    }
 
     /**
      * Recorded by the load.
@@ -151,6 +237,7 @@ public record TableDefinition(
                 keyColumns,
                 sortingKey,
                 columns,
+                0,
                 null,
                 null,
                 null,
@@ -158,9 +245,19 @@ public record TableDefinition(
                 null);
     }
 
+    /** The same, knowing which columns the source had that are not replicated. */
+    public TableDefinition withHighestColumn(int number) {
+        return with(build, target, keyColumns, columns, number, request, replacement, publishing, streaming, loading);
+    }
+
     /** Schema and table as people write them in messages; not quoted, not for SQL. */
     public String source() {
         return sourceSchema + "." + sourceTable;
+    }
+
+    /** What marks the inserts of its load in system.processes. */
+    public String loadComment() {
+        return "clickpipe load " + build;
     }
 
     /** The boundary of its load; null until that began. */
@@ -171,6 +268,11 @@ public record TableDefinition(
     /** Why the stream writes it no more; null when it does, or none has taken it up yet. */
     public Problem failure() {
         return streaming == null ? null : streaming.failure();
+    }
+
+    /** How far the source's schema was followed; null: as it was when the target was made. */
+    public Followed followed() {
+        return streaming == null ? null : streaming.followed();
     }
 
     public boolean loaded() {
@@ -205,8 +307,44 @@ public record TableDefinition(
         return with(build, target, request, replacement, publishing, streaming, loading);
     }
 
+    /** With the columns as they were followed. */
     public TableDefinition withStreaming(Streaming streaming) {
-        return with(build, target, request, replacement, publishing, streaming, loading);
+        var followed = streaming == null ? null : streaming.followed();
+        return with(
+                build,
+                target,
+                followed == null ? keyColumns : followed.keyColumns(),
+                followed == null ? columns : followed.columns(),
+                highestColumn,
+                request,
+                replacement,
+                publishing,
+                streaming,
+                loading);
+    }
+
+    /** The same for whoever reads the stream from there on: with the columns that were dropped, as rows from before have them. */
+    public TableDefinition withDropped(Lsn from) {
+        var followed = followed();
+        if (followed == null) {
+            return this;
+        }
+        var awaited = followed.attributes().stream()
+                .filter(attribute -> attribute.until() != null
+                        && Lsn.parse(attribute.until()).compareTo(from) > 0)
+                .map(Attribute::number)
+                .toList();
+        var all = Stream.concat(
+                        columns.stream(),
+                        followed.dropped().stream().filter(column -> awaited.contains(column.number())))
+                .toList();
+        return with(
+                build, target, keyColumns, all, highestColumn, request, replacement, publishing, streaming, loading);
+    }
+
+    /** The same, with rows identified by other columns. */
+    public TableDefinition withKeyColumns(List<String> names) {
+        return with(build, target, names, columns, highestColumn, request, replacement, publishing, streaming, loading);
     }
 
     public TableDefinition withLoading(Loading loading) {
@@ -216,6 +354,30 @@ public record TableDefinition(
     private TableDefinition with(
             String build,
             String target,
+            Request request,
+            Replacement replacement,
+            Publishing publishing,
+            Streaming streaming,
+            Loading loading) {
+        return with(
+                build,
+                target,
+                keyColumns,
+                columns,
+                highestColumn,
+                request,
+                replacement,
+                publishing,
+                streaming,
+                loading);
+    }
+
+    private TableDefinition with(
+            String build,
+            String target,
+            List<String> keyColumns,
+            List<Column> columns,
+            int highestColumn,
             Request request,
             Replacement replacement,
             Publishing publishing,
@@ -231,6 +393,7 @@ public record TableDefinition(
                 keyColumns,
                 sortingKey,
                 columns,
+                highestColumn,
                 request,
                 replacement,
                 publishing,

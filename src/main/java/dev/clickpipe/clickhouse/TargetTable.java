@@ -113,6 +113,9 @@ public record TargetTable(
             TableDefinition recorded, TableDefinition definition, String partitionBy, String engine, String comment) {
         var wanted = columnsOf(definition);
         var former = recorded == null ? wanted : columnsOf(recorded);
+        if (recorded != null && recorded.followed() != null) {
+            recorded.followed().dropped().forEach(column -> former.putIfAbsent(column.name(), column.clickHouseType()));
+        }
         var parts = new ArrayList<String>();
         var names = new ArrayList<String>();
         for (var column : text.columns()) {

@@ -37,6 +37,19 @@ public final class Catalogue {
         }
     }
 
+    /** The table with that OID, whatever it is called; likewise. */
+    public static Optional<SourceTable> table(Connection connection, long relid) {
+        try (var query = connection.prepareStatement(
+                "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ?")) {
+            query.setLong(1, relid);
+            try (var rows = query.executeQuery()) {
+                return rows.next() ? table(connection, rows.getString(1), rows.getString(2)) : Optional.empty();
+            }
+        } catch (SQLException e) {
+            throw PostgresErrors.of(e, "table with OID " + relid);
+        }
+    }
+
     private Optional<SourceTable> read(String schema, String name) throws SQLException {
         try (var query = connection.prepareStatement("""
                 SELECT c.oid, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -31,7 +31,16 @@ public final class ChunkReader implements AutoCloseable {
          * or since the snapshot was taken. Nothing was read: blocks are others now, and some of these commands are not MVCC-safe
          * (PostgreSQL documentation, 13.6 "Caveats").
          */
-        REWRITTEN
+        REWRITTEN,
+        /** The table's columns are not those to be read. Nothing was read. */
+        CHANGED
+    }
+
+    /** Asked when nobody can alter the table any more, before it is read. */
+    @FunctionalInterface
+    public interface Check {
+        /** @param connection in the chunk's transaction */
+        boolean isUnchanged(Connection connection) throws SQLException;
     }
 
     /** Takes rows of COPY in text format, each with its line feed. */
@@ -57,22 +66,27 @@ public final class ChunkReader implements AutoCloseable {
      *
      * @param table the mapped table, for messages
      * @param columns unquoted names
+     * @param check whether the table still has these columns
      * @param consumer called once, if there is anything to read; takes all rows. What it throws passes through
      * @throws PipeException classified
      */
-    public Outcome read(Chunk chunk, String table, List<String> columns, Consumer consumer) {
+    public Outcome read(Chunk chunk, String table, List<String> columns, Check check, Consumer consumer) {
         try {
             SnapshotSession.begin(connection, "'" + snapshot + "'");
             var found = find(chunk);
             if (found == null) {
                 return end(Outcome.DROPPED);
             }
+            // Takes the lock that reading takes, and unlike LOCK TABLE needs no more rights than that.
+            execute("SELECT FROM " + source(found) + " LIMIT 0");
             if (found.kind == 'r') {
-                execute("LOCK TABLE ONLY " + found.name + " IN ACCESS SHARE MODE");
                 found = find(chunk); // now nobody can rewrite it
                 if (found.filenode != chunk.filenode() || found.filenode != found.filenodeInSnapshot) {
                     return end(Outcome.REWRITTEN);
                 }
+            }
+            if (!check.isUnchanged(connection)) {
+                return end(Outcome.CHANGED);
             }
             var copy = copy(chunk, found, columns);
             consumer.accept(() -> next(copy, table));
@@ -97,14 +111,17 @@ public final class ChunkReader implements AutoCloseable {
         }
     }
 
+    /** Only a partitioned table is read with its partitions, where these can't be read one by one. */
+    private static String source(Found found) {
+        return (found.kind == 'p' ? "" : "ONLY ") + found.name;
+    }
+
     private CopyOut copy(Chunk chunk, Found found, List<String> columns) throws SQLException {
         var names = columns.stream().map(ChunkReader::identifier).collect(Collectors.joining(", "));
-        // Only a partitioned table is read with its partitions, where these can't be read one by one.
-        var from = (found.kind == 'p' ? "" : "ONLY ") + found.name;
         return connection
                 .unwrap(PGConnection.class)
                 .getCopyAPI()
-                .copyOut("COPY (SELECT " + names + " FROM " + from + chunk.where() + ") TO STDOUT");
+                .copyOut("COPY (SELECT " + names + " FROM " + source(found) + chunk.where() + ") TO STDOUT");
     }
 
     private byte[] next(CopyOut copy, String table) {

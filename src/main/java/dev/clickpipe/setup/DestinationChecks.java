@@ -191,7 +191,10 @@ final class DestinationChecks {
         }
         attempt("INSERT INTO " + trial + " VALUES (1, 1, 0)", name);
         attempt("SELECT id FROM " + trial + " FINAL FORMAT Null", name);
-        attempt("ALTER TABLE " + trial + " ADD COLUMN added String", name);
+        if (attempt("ALTER TABLE " + trial + " ADD COLUMN added String", name)) {
+            attempt("ALTER TABLE " + trial + " MODIFY COLUMN added Nullable(String)", name);
+            attempt("ALTER TABLE " + trial + " RENAME COLUMN added TO renamed", name);
+        }
         attempt("ALTER TABLE " + trial + " DELETE WHERE id = 1 SETTINGS mutations_sync = 2", name);
         attempt("TRUNCATE TABLE " + trial + " SYNC", name);
         attempt("DROP TABLE " + trial + " SYNC", name);

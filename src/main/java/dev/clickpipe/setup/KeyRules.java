@@ -64,18 +64,22 @@ final class KeyRules {
         checkKeyColumns(sortingKey);
         boolean nullables = pipe.settings().allowNullableColumns();
         var definition = TableDefinition.wanted(
-                table.schema(),
-                table.name(),
-                table.relid(),
-                mapping.targetTable(),
-                mapping.tableEngine(),
-                table.identityColumns().stream()
-                        .filter(name -> !mapping.excludedColumns().contains(name))
-                        .toList(),
-                sortingKey,
-                columns.stream()
-                        .map(column -> TableDefinition.Column.of(column, nullables))
-                        .toList());
+                        table.schema(),
+                        table.name(),
+                        table.relid(),
+                        mapping.targetTable(),
+                        mapping.tableEngine(),
+                        table.identityColumns().stream()
+                                .filter(name -> !mapping.excludedColumns().contains(name))
+                                .toList(),
+                        sortingKey,
+                        columns.stream()
+                                .map(column -> TableDefinition.Column.of(column, nullables))
+                                .toList())
+                .withHighestColumn(table.columns().stream()
+                        .mapToInt(SourceColumn::number)
+                        .max()
+                        .orElse(0));
         return new Result(definition, List.copyOf(problems));
     }
 

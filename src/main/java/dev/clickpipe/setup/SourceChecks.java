@@ -24,6 +24,9 @@ import java.util.function.Supplier;
 final class SourceChecks {
     private static final int OLDEST_VERSION = 14;
 
+    /** {@code attnum} of the system column (PostgreSQL source, sysattr.h). */
+    private static final int CTID = -1;
+
     private final Pipe pipe;
     private final PostgresClient postgres;
     private final ReplicationMode mode;
@@ -189,15 +192,15 @@ final class SourceChecks {
         boolean readable = source.find(
                         "SELECT has_table_privilege(?::oid, 'SELECT')", row -> row.getBoolean(1), table.relid())
                 .orElseThrow();
-        if (mode.loads() && !readable) {
+        boolean columnsReadable = !readable && columnsReadable(source, table, definition);
+        if (mode.loads() && !readable && !(columnsReadable && columnReadable(source, table, CTID))) {
             problem(
                     "PermissionDenied",
                     object,
                     "role has no SELECT on it"
-                            + (columnsReadable(source, table, definition)
-                                    ? ", only on its columns, but the load reads by ctid, too"
-                                    : ""),
-                    "GRANT SELECT ON " + sqlName(table) + " TO " + user);
+                            + (columnsReadable ? ", only on its columns, but the load reads by ctid, too" : ""),
+                    "GRANT SELECT ON " + sqlName(table) + " TO " + user
+                            + (columnsReadable ? "; or GRANT SELECT (ctid) ON " + sqlName(table) + " TO " + user : ""));
         }
         var hidden = source.strings("""
                 SELECT c.oid::regclass::text FROM pg_class c
@@ -216,16 +219,20 @@ final class SourceChecks {
     private static boolean columnsReadable(Query source, SourceTable table, TableDefinition definition)
             throws SQLException {
         for (var column : definition.columns()) {
-            if (!source.find(
-                            "SELECT has_column_privilege(?::oid, ?::smallint, 'SELECT')",
-                            row -> row.getBoolean(1),
-                            table.relid(),
-                            column.number())
-                    .orElseThrow()) {
+            if (!columnReadable(source, table, column.number())) {
                 return false;
             }
         }
         return true;
+    }
+
+    private static boolean columnReadable(Query source, SourceTable table, int number) throws SQLException {
+        return source.find(
+                        "SELECT has_column_privilege(?::oid, ?::smallint, 'SELECT')",
+                        row -> row.getBoolean(1),
+                        table.relid(),
+                        number)
+                .orElseThrow();
     }
 
     private void checkStorage(Query source, String object, SourceTable table) throws SQLException {

@@ -40,6 +40,7 @@ final class ChunkLoader implements AutoCloseable {
     private final ChunkLedger ledger;
     private final Stop stop;
     private final ChunkReader reader;
+    private final SourceColumns columns;
     private final TsvBuffer buffer = new TsvBuffer(2 * SEND_BYTES);
     private final ExecutorService inserts;
     /** From where a chunk begins until its last row was read well. */
@@ -53,29 +54,27 @@ final class ChunkLoader implements AutoCloseable {
             SnapshotSession session,
             ClickHouseClient clickHouse,
             ChunkLedger ledger,
+            SourceColumns columns,
             ExecutorService inserts,
             Stop stop) {
         this.inserts = inserts;
         this.session = session;
         this.clickHouse = clickHouse;
         this.ledger = ledger;
+        this.columns = columns;
         this.stop = stop;
         this.reader = session.openReader();
-    }
-
-    /** What marks the inserts of one build in system.processes. */
-    static String comment(TableDefinition definition) {
-        return "clickpipe load " + definition.build();
     }
 
     /**
      * Loads one chunk and marks it so in the ledger. Returns when its rows are read, or can't be: while ClickHouse stores the last
      * of them, the next chunk may be read.
      *
-     * @return false when the table was rewritten, so that this session can't read it; nothing was inserted then. It fails with a
-     *     classified {@link PipeException}, and a part of the rows may be inserted; with some such also when stopped in the midst
+     * @return why this session can't read it, if it is neither {@code READ} nor {@code DROPPED}; nothing was inserted then. It
+     *     fails with a classified {@link PipeException}, and a part of the rows may be inserted; with some such also when stopped
+     *     in the midst
      */
-    Future<Boolean> load(Schedule.Work work, Progress.Chunk progress) throws InterruptedException {
+    Future<ChunkReader.Outcome> load(Schedule.Work work, Progress.Chunk progress) throws InterruptedException {
         reading = true;
         var read = new CountDownLatch(1);
         var loaded = inserts.submit(() -> {
@@ -94,12 +93,13 @@ final class ChunkLoader implements AutoCloseable {
         return reading;
     }
 
-    private boolean load(Schedule.Work work, Progress.Chunk progress, CountDownLatch read) {
+    private ChunkReader.Outcome load(Schedule.Work work, Progress.Chunk progress, CountDownLatch read) {
         var definition = work.table().definition;
         var outcome = reader.read(
                 work.entry().chunk(),
                 definition.source(),
                 definition.columns().stream().map(TableDefinition.Column::name).toList(),
+                connection -> columns.areUnchanged(definition, connection),
                 rows -> clickHouse.insert(new ClickHouseClient.Insert(
                         definition.target(), columns(definition), settings(definition), out -> {
                             copy(rows, encoder(definition), out, progress);
@@ -112,10 +112,10 @@ final class ChunkLoader implements AutoCloseable {
         if (outcome == ChunkReader.Outcome.DROPPED && work.entry().chunk().relid() == definition.relid()) {
             throw missing(definition);
         }
-        if (outcome != ChunkReader.Outcome.REWRITTEN) {
+        if (outcome == ChunkReader.Outcome.READ || outcome == ChunkReader.Outcome.DROPPED) {
             ledger.loaded(work.table().plan, work.entry(), session.boundary(), progress.rows());
         }
-        return outcome != ChunkReader.Outcome.REWRITTEN;
+        return outcome;
     }
 
     static PipeException missing(TableDefinition definition) {
@@ -179,7 +179,7 @@ final class ChunkLoader implements AutoCloseable {
         var settings = new HashMap<>(TypeMapping.INSERT_SETTINGS);
         // Chunks of a table without a key may well be equal, and both count: ClickHouse would drop one as sent twice.
         settings.put("insert_deduplication_token", UUID.randomUUID().toString());
-        settings.put("log_comment", comment(definition));
+        settings.put("log_comment", definition.loadComment());
         return settings;
     }
 

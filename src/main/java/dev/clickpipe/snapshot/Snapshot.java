@@ -15,6 +15,7 @@ import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.Stop;
 import dev.clickpipe.pipe.WorkerStatus;
 import dev.clickpipe.postgres.ChunkPlanner;
+import dev.clickpipe.postgres.ChunkReader;
 import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.postgres.PostgresErrors;
@@ -27,6 +28,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -119,10 +121,47 @@ public final class Snapshot implements Mode {
             var loadable = missing.stream().filter(TableDefinition::loadable).toList();
             if (loadable.isEmpty()) {
                 waitForStream(missing);
+                continue;
+            }
+            var unchanged = unchanged(loadable);
+            if (unchanged.isEmpty()) {
+                waitForSchema(loadable.getFirst());
             } else {
-                load(loadable, plans, stop);
+                load(unchanged, plans, stop);
             }
         }
+    }
+
+    /**
+     * Those whose targets have the source's columns.
+     *
+     * @throws PipeException fatal, where nobody will bring one to them, once nothing else can be loaded
+     */
+    private List<TableDefinition> unchanged(List<TableDefinition> loadable) {
+        try (var columns = new SourceColumns(pipe, postgres, definitions)) {
+            var unchanged = loadable.stream().filter(columns::areUnchanged).toList();
+            var hopeless = loadable.stream()
+                    .filter(definition -> !unchanged.contains(definition))
+                    .map(columns::hopeless)
+                    .flatMap(Optional::stream)
+                    .toList();
+            if (hopeless.size() == loadable.size()) {
+                throw PipeException.fatal(hopeless);
+            }
+            return unchanged;
+        }
+    }
+
+    private void waitForSchema(TableDefinition first) {
+        var problem = new Problem(
+                "WaitingForStream",
+                "table " + first.source(),
+                "its columns have changed, and the change stream has not brought " + first.target() + " to them yet",
+                "It goes on by itself; see what the cdc worker does");
+        if (!problem.equals(progress.status().problem())) {
+            LOG.info(problem.sentence());
+        }
+        progress.waiting(problem);
     }
 
     /** Rows read before the stream has taken a table up would miss the changes in between. */
@@ -226,7 +265,7 @@ public final class Snapshot implements Mode {
         if (anew) {
             // An insert whose answer was lost may still be running, and would bring its rows after they are removed.
             clickHouse.execute("KILL QUERY WHERE user = currentUser() AND Settings['log_comment'] = "
-                    + ClickHouseClient.literal(ChunkLoader.comment(definition)) + " SYNC");
+                    + ClickHouseClient.literal(definition.loadComment()) + " SYNC");
         }
         if (pipe.settings().replicationMode().streams()) {
             removeBefore(session.boundary(), definition);
@@ -271,9 +310,10 @@ public final class Snapshot implements Mode {
 
     private void read(SnapshotSession session, Schedule schedule, Stop stop) throws InterruptedException {
         var readers = new ArrayList<Future<?>>();
-        try (var threads = Executors.newVirtualThreadPerTaskExecutor()) {
+        try (var columns = new SourceColumns(pipe, postgres, definitions);
+                var threads = Executors.newVirtualThreadPerTaskExecutor()) {
             for (int i = schedule.usefulReaders(); i > 0; i--) {
-                readers.add(threads.submit(() -> readChunks(session, schedule, stop)));
+                readers.add(threads.submit(() -> readChunks(session, schedule, columns, stop)));
             }
             threads.shutdown();
             watch(threads);
@@ -299,13 +339,13 @@ public final class Snapshot implements Mode {
     }
 
     /** A chunk on its way to ClickHouse. */
-    private record Copy(Schedule.Work work, Progress.Chunk chunk, Future<Boolean> loaded) {}
+    private record Copy(Schedule.Work work, Progress.Chunk chunk, Future<ChunkReader.Outcome> loaded) {}
 
     /**
      * One reader: chunk after chunk, over one connection. The next chunk is read while ClickHouse stores the last rows of the one
      * before. A failure to read costs the connection, as the state of that is unknown.
      */
-    private void readChunks(SnapshotSession session, Schedule schedule, Stop stop) {
+    private void readChunks(SnapshotSession session, Schedule schedule, SourceColumns columns, Stop stop) {
         ChunkLoader loader = null;
         Copy before = null;
         try (var inserts = Executors.newVirtualThreadPerTaskExecutor()) {
@@ -314,7 +354,7 @@ public final class Snapshot implements Mode {
                         work.get().table().definition.build(), work.get().entry());
                 if (loader == null) {
                     try {
-                        loader = new ChunkLoader(session, clickHouse, ledger, inserts, stop);
+                        loader = new ChunkLoader(session, clickHouse, ledger, columns, inserts, stop);
                     } catch (RuntimeException e) {
                         failed(schedule, work.get(), chunk, e, stop);
                         continue;
@@ -347,15 +387,21 @@ public final class Snapshot implements Mode {
             return;
         }
         try {
-            if (copy.loaded.get()) {
-                loaded(copy.work, copy.chunk);
-                schedule.loaded(copy.work);
-            } else {
-                LOG.info(
-                        "{} was rewritten (TRUNCATE, VACUUM FULL, CLUSTER, ALTER TABLE): it starts over",
-                        copy.work.table().definition.source());
-                progress.failed(copy.chunk, null);
-                schedule.rewritten(copy.work);
+            var outcome = copy.loaded.get();
+            switch (outcome) {
+                case READ, DROPPED -> {
+                    loaded(copy.work, copy.chunk);
+                    schedule.loaded(copy.work);
+                }
+                case REWRITTEN, CHANGED -> {
+                    LOG.info(
+                            outcome == ChunkReader.Outcome.CHANGED
+                                    ? "{} has other columns now: it goes on when the target has them"
+                                    : "{} was rewritten (TRUNCATE, VACUUM FULL, CLUSTER, ALTER TABLE): it starts over",
+                            copy.work.table().definition.source());
+                    progress.failed(copy.chunk, null);
+                    schedule.rewritten(copy.work);
+                }
             }
         } catch (ExecutionException e) {
             failed(schedule, copy.work, copy.chunk, e.getCause(), stop);

@@ -123,6 +123,7 @@ class AgendaTest {
                 List.of(),
                 List.of(),
                 List.of(),
+                0,
                 null,
                 replaces ? new Replacement(live, "uuid") : null,
                 new Publishing("publication", fields.get(2)),
@@ -132,7 +133,8 @@ class AgendaTest {
                                 fields.get(3).replace("!", ""),
                                 fields.get(4),
                                 null,
-                                failed ? new Problem("Bad", "table " + live, "is bad", null) : null),
+                                failed ? new Problem("Bad", "table " + live, "is bad", null) : null,
+                                null),
                 fields.get(5) == null ? null : new Loading(fields.get(5), fields.get(6)));
     }
 }

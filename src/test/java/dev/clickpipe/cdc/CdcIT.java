@@ -1,6 +1,7 @@
 package dev.clickpipe.cdc;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 import dev.clickpipe.api.TableEngine;
 import dev.clickpipe.testbed.ClickHouse;
@@ -206,21 +207,18 @@ class CdcIT {
             postgres.execute(
                     "ALTER TABLE shaped ADD COLUMN more int DEFAULT 5",
                     "ALTER TABLE shaped DROP COLUMN gone",
-                    "ALTER TABLE shaped ALTER v TYPE varchar(100)",
                     "INSERT INTO shaped VALUES (2, 'hidden', 'b', 7)");
-            pipe.awaitEqual(pipe.comparison("shaped").columns("id", "v"));
+            await().ignoreExceptions()
+                    .untilAsserted(() ->
+                            pipe.comparison("shaped").columns("id", "v", "more").assertEqual());
             assertThat(clickHouse.rows("SELECT id, gone FROM shaped FINAL ORDER BY id"))
                     .containsExactly(List.of("1", "x"), List.of("2", "\\N"));
-            assertThat(pipe.status().tables().getFirst().problem().message())
-                    .contains("not replicated: more")
-                    .contains("gone");
+            assertThat(pipe.status().tables().getFirst().problem()).isNull();
             postgres.execute(
-                    "ALTER TABLE shaped ALTER more TYPE bigint",
-                    "ALTER TABLE shaped ALTER id TYPE bigint",
-                    "INSERT INTO shaped VALUES (3, 'hidden', 'c', 7)");
+                    "ALTER TABLE shaped ALTER id TYPE bigint", "INSERT INTO shaped VALUES (3, 'hidden', 'c', 7)");
             var problem = pipe.awaitFatal().problems().getFirst();
-            assertThat(problem.reason()).isEqualTo("ColumnTypeChanged");
-            assertThat(problem.sentence()).contains("public.shaped, column id").contains("int4", "Int64", "Int32");
+            assertThat(problem.reason()).isEqualTo("KeyColumnChanged");
+            assertThat(problem.sentence()).contains("public.shaped, column id").contains("Int64", "Int32");
         }
     }
 

@@ -63,7 +63,9 @@ class ParkingIT {
                 Arguments.of(
                         "retyped",
                         "ColumnTypeChanged",
-                        List.of("ALTER TABLE retyped ALTER id TYPE bigint", "INSERT INTO retyped VALUES (7, 1, 'x')"),
+                        List.of(
+                                "ALTER TABLE retyped ALTER v TYPE int USING length(v)",
+                                "INSERT INTO retyped VALUES (7, 1, 1)"),
                         List.of()),
                 Arguments.of(
                         "unidentified",
@@ -154,7 +156,7 @@ class ParkingIT {
         try (var pipe = pipe().table("healed").start()) {
             pipe.startLoad().awaitDone();
             pipe.awaitEqual("healed");
-            postgres.execute("ALTER TABLE healed ALTER v TYPE bigint", "UPDATE healed SET v = v + 10000000000");
+            postgres.execute("ALTER TABLE healed ALTER v TYPE numeric(20, 2)", "UPDATE healed SET v = v + 10000000000");
             assertThat(pipe.awaitFatal().problems().getFirst().reason())
                     .as("no other table is left")
                     .isEqualTo("ColumnTypeChanged");

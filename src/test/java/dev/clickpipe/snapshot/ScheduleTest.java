@@ -147,6 +147,7 @@ class ScheduleTest {
                 List.of(),
                 List.of(),
                 List.of(),
+                0,
                 null,
                 null,
                 null,

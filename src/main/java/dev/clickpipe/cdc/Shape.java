@@ -3,13 +3,16 @@ package dev.clickpipe.cdc;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.codec.Mapping;
 import dev.clickpipe.codec.TypeMapping;
+import dev.clickpipe.codec.UnsuitableType;
 import dev.clickpipe.codec.ValueEncoder;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.postgres.PgOutputMessage.Relation;
 import dev.clickpipe.postgres.PgType;
+import dev.clickpipe.postgres.SourceColumn;
 import dev.clickpipe.postgres.SourceTable;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.NoSuchElementException;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Supplier;
@@ -21,7 +24,7 @@ import java.util.function.Supplier;
  *   <li>columns are matched by name;
  *   <li>one that was added is not replicated, and the table says so;
  *   <li>one that was dropped or renamed reads NULL (or the type's default) from then on, and the table says so;
- *   <li>one whose type changed goes on when the target's type is the same for both, otherwise the table is parked.
+ *   <li>one whose type changed goes on when the target's type holds every value of the new one, otherwise the table is parked.
  * </ul>
  *
  * @param sources for each recorded column its place in the stream's tuples; -1 where the stream has none
@@ -83,30 +86,31 @@ record Shape(int[] sources, ValueEncoder[] encoders, Problem problem) {
             TableDefinition.Column recorded,
             Supplier<Optional<SourceTable>> catalogue) {
         var now = relation.columns().get(place);
-        var mapping = catalogue
+        var type = catalogue
                 .get()
                 .flatMap(table -> table.columns().stream()
                         .filter(column -> column.name().equals(now.name()))
                         .findFirst())
                 // The catalogue may be ahead of the stream: then it tells nothing of the type that the stream has.
                 .filter(column -> column.type().oid() == now.type())
-                .map(column -> TypeMapping.of(column.type(), recorded.dimensions(), recorded.nullable()));
-        if (mapping.isEmpty()
-                || !mapping.get().clickHouseType().equals(recorded.mapping().clickHouseType())) {
+                .map(SourceColumn::type);
+        try {
+            return TypeMapping.into(type.orElseThrow(), recorded.clickHouseType());
+        } catch (NoSuchElementException | UnsuitableType e) {
             throw new TableFailure(
                     target.definition(),
                     new Problem(
                             "ColumnTypeChanged",
                             "table " + relation + ", column " + now.name(),
                             "its type changed from " + recorded.type().name() + " to "
-                                    + mapping.map(Mapping::clickHouseType)
-                                            .map(type -> "one that becomes " + type)
+                                    + type.map(there ->
+                                                    TypeMapping.of(there, recorded.dimensions(), recorded.nullable()))
+                                            .map(mapping -> "one that becomes " + mapping.clickHouseType())
                                             .orElse("type OID " + now.type())
                                     + "; the target column is "
                                     + recorded.clickHouseType(),
                             null));
         }
-        return mapping.get();
     }
 
     private static Problem problem(Relation relation, List<String> added, List<String> missing) {

@@ -7,6 +7,7 @@ import dev.clickpipe.codec.TypeMapping;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.postgres.PgType;
 import dev.clickpipe.postgres.SourceColumn;
+import java.util.Comparator;
 import java.util.List;
 import java.util.UUID;
 
@@ -53,19 +54,32 @@ public record TableDefinition(
 
         /** What becomes of a source column. @param nullables whether NULL is kept where the source allows it */
         public static Column of(SourceColumn column, boolean nullables) {
-            boolean nullable = nullables && !column.notNull();
+            return of(column, nullables, Choice.none(column.name()));
+        }
+
+        /**
+         * What becomes of a source column.
+         *
+         * @param nullables whether NULL is kept where the source allows it and the choice does not say
+         * @throws dev.clickpipe.codec.UnsuitableType where the chosen type does not hold the source's values
+         */
+        public static Column of(SourceColumn column, boolean nullables, Choice choice) {
+            boolean nullable = choice.nullable() == null ? nullables && !column.notNull() : choice.nullable();
+            var mapping = choice.targetType() == null
+                    ? TypeMapping.of(column.type(), column.dimensions(), nullable)
+                    : TypeMapping.chosen(column.type(), choice.targetType(), nullable);
             return new Column(
                     column.number(),
                     column.name(),
                     column.type(),
                     column.dimensions(),
                     nullable,
-                    TypeMapping.of(column.type(), column.dimensions(), nullable).clickHouseType());
+                    mapping.clickHouseType());
         }
 
         /** How its values get there; the same for every reader of what is recorded. */
         public Mapping mapping() {
-            return TypeMapping.of(type, dimensions, nullable);
+            return TypeMapping.into(type, clickHouseType);
         }
     }
 
@@ -78,15 +92,38 @@ public record TableDefinition(
      */
     public record Request(Layout layout, String resync, String tableResync) {}
 
-    /** @param partitionBy PARTITION BY of the target; null: none */
+    /**
+     * What the spec says of one column.
+     *
+     * @param targetType null: as the type is mapped by itself
+     * @param nullable null: as the pipe and the source have it
+     */
+    public record Choice(String name, String targetType, Boolean nullable) {
+        /** What counts where the spec says nothing. */
+        public static Choice none(String name) {
+            return new Choice(name, null, null);
+        }
+    }
+
+    /**
+     * @param partitionBy PARTITION BY of the target; null: none
+     * @param choices by name; recorded without them: none
+     */
     public record Layout(
             TableEngine engine,
             List<String> sortingKeys,
             String partitionBy,
             List<String> excludedColumns,
             boolean nullables,
-            boolean deleteOnMerge) {
+            boolean deleteOnMerge,
+            List<Choice> choices) {
         public Layout {
+            choices = choices == null
+                    ? List.of()
+                    : choices.stream()
+                            .filter(choice -> !choice.equals(Choice.none(choice.name())))
+                            .sorted(Comparator.comparing(Choice::name))
+                            .toList();
             sortingKeys = List.copyOf(sortingKeys);
             excludedColumns = excludedColumns.stream().sorted().distinct().toList();
         }

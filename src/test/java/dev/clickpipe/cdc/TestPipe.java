@@ -4,6 +4,7 @@ import static org.awaitility.Awaitility.await;
 
 import dev.clickpipe.api.ClickHouseDestination;
 import dev.clickpipe.api.ClickPipeSpec;
+import dev.clickpipe.api.ColumnMapping;
 import dev.clickpipe.api.Credentials;
 import dev.clickpipe.api.PostgresSettings;
 import dev.clickpipe.api.PostgresSource;
@@ -89,8 +90,12 @@ final class TestPipe implements AutoCloseable {
         }
 
         Builder table(String name, TableEngine engine, String... excluded) {
-            mappings.add(
-                    new TableMapping("public", name, name, List.of(excluded), false, List.of(), engine, null, null));
+            return table(name, engine, List.of(), excluded);
+        }
+
+        Builder table(String name, TableEngine engine, List<ColumnMapping> columns, String... excluded) {
+            mappings.add(new TableMapping(
+                    "public", name, name, List.of(excluded), false, List.of(), engine, null, columns, null));
             return this;
         }
 
@@ -103,6 +108,7 @@ final class TestPipe implements AutoCloseable {
                     true,
                     List.of(columns),
                     TableEngine.ReplacingMergeTree,
+                    null,
                     null,
                     null));
             return this;

@@ -209,7 +209,7 @@ class TypesIT {
         pipe.destination.execute("CREATE TABLE types_raw AS types");
         var columns = definition.columns().stream()
                 .map(column -> {
-                    var mapping = TypeMapping.of(column.type(), column.dimensions(), column.nullable());
+                    var mapping = column.mapping();
                     return new CopyRowEncoder.Column(
                             column.name(), new Mapping(mapping.clickHouseType(), mapping.encoder(), false));
                 })

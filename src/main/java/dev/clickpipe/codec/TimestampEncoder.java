@@ -21,8 +21,8 @@ record TimestampEncoder(int fractionDigits) implements ValueEncoder {
     @Override
     public void encode(byte[] text, int from, int to, TsvBuffer out) {
         switch (IsoYear.of(text, from, to)) {
-            case IsoYear.BEFORE_ALL -> out.ascii(FIRST);
-            case IsoYear.AFTER_ALL -> out.ascii(last());
+            case IsoYear.BEFORE_ALL -> clamp(FIRST, out);
+            case IsoYear.AFTER_ALL -> clamp(last(), out);
             default -> {
                 if (to - from == LENGTH_OF_DATE) {
                     out.rawBytes(text, from, to);
@@ -45,6 +45,11 @@ record TimestampEncoder(int fractionDigits) implements ValueEncoder {
             at++;
         }
         return Math.min(at, to);
+    }
+
+    private static void clamp(String end, TsvBuffer out) {
+        out.ascii(end);
+        out.clamped();
     }
 
     private String last() {

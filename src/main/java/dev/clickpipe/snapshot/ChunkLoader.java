@@ -70,6 +70,7 @@ final class ChunkLoader implements AutoCloseable {
                         columns(definition),
                         settings(definition),
                         out -> copy(rows, encoder(definition), out, progress))));
+        progress.clamped(definition, buffer.takeClamped());
         if (outcome == ChunkReader.Outcome.DROPPED && work.entry().chunk().relid() == definition.relid()) {
             throw missing(definition);
         }

@@ -17,7 +17,6 @@ import dev.clickpipe.clickhouse.ClickHouseClient;
 import dev.clickpipe.clickhouse.Definitions;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.clickhouse.TargetTable;
-import dev.clickpipe.codec.TypeMapping;
 import dev.clickpipe.pipe.CredentialFiles;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
@@ -363,14 +362,7 @@ final class TestPipe implements AutoCloseable {
                     request == null ? List.<String>of() : request.layout().excludedColumns();
             var columns = found.columns().stream()
                     .filter(column -> !excluded.contains(column.name()))
-                    .map(column -> new TableDefinition.Column(
-                            column.number(),
-                            column.name(),
-                            column.type(),
-                            column.dimensions(),
-                            !column.notNull(),
-                            TypeMapping.of(column.type(), column.dimensions(), !column.notNull())
-                                    .clickHouseType()))
+                    .map(column -> TableDefinition.Column.of(column, true))
                     .toList();
             var wanted = TableDefinition.wanted(
                     "public",

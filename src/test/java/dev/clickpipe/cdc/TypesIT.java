@@ -30,7 +30,7 @@ class TypesIT {
     @RegisterExtension
     static final SharedClickHouse CLICKHOUSE = new SharedClickHouse();
 
-    static final List<Integer> VERSIONS = List.of(17);
+    static final List<Integer> VERSIONS = PostgresServer.VERSIONS;
 
     /** Way 0 is the load; what is on the ways is the same. */
     private static final int INSERTED = 1;
@@ -65,6 +65,8 @@ class TypesIT {
                     var without = pipe(postgres, defaulted).nullable(false).setUp()) {
                 pipe.load();
                 without.load();
+                var loaded = clamped(pipe, optional);
+                assertThat(loaded).isPositive();
                 pipe.start();
                 without.start();
                 for (var table : List.of(optional, required, chosen, defaulted)) {
@@ -80,8 +82,10 @@ class TypesIT {
                 defaulted.requireEqualWays();
                 assertThat(optional.otherThanNull("isNull(%1$s)")).isEmpty();
                 assertThat(chosen.otherThanNull("isNull(%1$s)")).isEmpty();
-                assertThat(defaulted.otherThanNull("%1$s = defaultValueOfTypeName('%2$s')"))
+                assertThat(defaulted.otherThanNull("if('%2$s' = 'Date32', toString(%1$s) = '1970-01-01', %1$s = defaultValueOfTypeName('%2$s'))"))
                         .isEmpty();
+                // The stream counts them, too.
+                assertThat(clamped(pipe, optional)).isGreaterThan(loaded);
                 // All ways were taken.
                 for (var found : List.of("batch", "target", "source")) {
                     assertThat(pipe.meters()
@@ -92,6 +96,12 @@ class TypesIT {
                 }
             }
         }
+    }
+
+    private static double clamped(TestPipe pipe, Table table) {
+        return pipe.meters()
+                .counter("clickpipe.values.clamped", "table", "public." + table.name)
+                .count();
     }
 
     private static TestPipe.Builder pipe(Postgres postgres, Table... tables) {
@@ -208,9 +218,7 @@ class TypesIT {
                             edges.stream().anyMatch(edge -> edge.column().equals(type.getFirst())))
                     .map(type -> "if("
                             + (type.get(1).startsWith("Array(") ? "empty(%1$s)" : condition)
-                                    .formatted(
-                                            identifier(type.getFirst()),
-                                            type.get(1).replace("'", "\\'"))
+                                    .formatted(identifier(type.getFirst()), type.get(1))
                             + ", '', '" + type.getFirst() + "')")
                     .collect(Collectors.joining(", "));
             var rows = CLICKHOUSE

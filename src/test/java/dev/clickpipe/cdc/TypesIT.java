@@ -82,7 +82,9 @@ class TypesIT {
                 defaulted.requireEqualWays();
                 assertThat(optional.otherThanNull("isNull(%1$s)")).isEmpty();
                 assertThat(chosen.otherThanNull("isNull(%1$s)")).isEmpty();
-                assertThat(defaulted.otherThanNull("if('%2$s' = 'Date32', toString(%1$s) = '1970-01-01', %1$s = defaultValueOfTypeName('%2$s'))"))
+                assertThat(
+                                defaulted.otherThanNull(
+                                        "if('%2$s' = 'Date32', toString(%1$s) = '1970-01-01', %1$s = defaultValueOfTypeName('%2$s'))"))
                         .isEmpty();
                 // The stream counts them, too.
                 assertThat(clamped(pipe, optional)).isGreaterThan(loaded);

@@ -73,6 +73,12 @@ class TypesIT {
                     table.change();
                 }
                 pipe.awaitConfirmed();
+                pipe.stop(); // begun again it knows that all is loaded, and looks values up in the target
+                pipe.start();
+                for (var table : List.of(optional, required, chosen, defaulted)) {
+                    table.touchLoaded();
+                }
+                pipe.awaitConfirmed();
                 without.awaitConfirmed();
                 for (var table : List.of(optional, required, chosen)) {
                     table.comparison(pipe).assertEqual();
@@ -167,7 +173,6 @@ class TypesIT {
 
         /** What is done to the table after its load. */
         void change() {
-            CLICKHOUSE.client().query("DELETE FROM " + identifier(name) + " WHERE id >= " + LOST_THEN_TOUCHED * 1000);
             postgres.execute(copy(INSERTED));
             // The values of the next row, then those of the row itself.
             postgres.execute(
@@ -176,6 +181,10 @@ class TypesIT {
                     "UPDATE %1$s t SET (%2$s) = (SELECT %2$s FROM %1$s s WHERE s.id = t.id - %3$d) WHERE id / 1000 = %4$d"
                             .formatted(name, columns(), UPDATED * 1000, UPDATED));
             postgres.transaction(copy(INSERTED_THEN_TOUCHED), touch(INSERTED_THEN_TOUCHED));
+        }
+
+        void touchLoaded() {
+            CLICKHOUSE.client().query("DELETE FROM " + identifier(name) + " WHERE id >= " + LOST_THEN_TOUCHED * 1000);
             postgres.execute(touch(LOADED_THEN_TOUCHED), touch(LOST_THEN_TOUCHED));
         }
 

@@ -73,6 +73,11 @@ public record TableMapping(
                 "PARTITION BY of the target table: a ClickHouse expression over its columns, such as toYYYYMM(created_at). For ReplacingMergeTree over columns of its sorting key, as rows of different partitions are never merged.")
         String partitionByExpr,
 
+        @Size(max = 1600)
+        @JsonPropertyDescription(
+                "Columns that are to become something else than their types become by themselves; the others need not be named.")
+        List<ColumnMapping> columns,
+
         @Size(max = 253)
         @JsonPropertyDescription(
                 "Any text. A new value loads this table anew, beside the live one, and swaps; once for each value. The one present when the mapping is added starts nothing.")
@@ -82,6 +87,7 @@ public record TableMapping(
         excludedColumns = excludedColumns == null ? List.of() : List.copyOf(excludedColumns);
         useCustomSortingKey = useCustomSortingKey != null && useCustomSortingKey;
         sortingKeys = sortingKeys == null ? List.of() : List.copyOf(sortingKeys);
+        columns = columns == null ? List.of() : List.copyOf(columns);
         partitionByExpr = partitionByExpr == null || partitionByExpr.isBlank() ? null : partitionByExpr;
         resync = resync == null || resync.isEmpty() ? null : resync;
         tableEngine = tableEngine == null ? TableEngine.ReplacingMergeTree : tableEngine;

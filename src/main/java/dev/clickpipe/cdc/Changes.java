@@ -120,6 +120,7 @@ final class Changes {
         change.accept(rows);
         batch.grew(rows.count() - rowsBefore, rows.encoded().size() - bytesBefore, transaction.committedAt());
         progress.changed(writer.target());
+        progress.clamped(writer.target(), rows.encoded().takeClamped());
     }
 
     /** For those of the table's builds that do not have the change yet. */

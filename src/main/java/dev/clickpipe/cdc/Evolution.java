@@ -2,9 +2,12 @@ package dev.clickpipe.cdc;
 
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.clickhouse.TableDefinition.Attribute;
+import dev.clickpipe.clickhouse.TableDefinition.Choice;
 import dev.clickpipe.clickhouse.TableDefinition.Column;
 import dev.clickpipe.clickhouse.TableDefinition.Followed;
+import dev.clickpipe.clickhouse.TableDefinition.Layout;
 import dev.clickpipe.clickhouse.TargetTable;
+import dev.clickpipe.codec.UnsuitableType;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.postgres.MissingValues;
@@ -50,6 +53,9 @@ record Evolution(List<SchemaChange> changes, Followed followed) {
         private final Set<Integer> nullArrived;
         private final boolean nullables;
         private final Set<String> excluded;
+        /** What the spec said of the target; null where it was not recorded. */
+        private final Layout layout;
+
         private final TreeMap<Integer, Attribute> attributes = new TreeMap<>();
         private final List<SchemaChange> dropped = new ArrayList<>();
         private final List<SchemaChange> renamed = new ArrayList<>();
@@ -63,7 +69,7 @@ record Evolution(List<SchemaChange> changes, Followed followed) {
             this.former = build.followed();
             this.now = now;
             this.nullArrived = nullArrived;
-            var layout = build.request() == null ? null : build.request().layout();
+            layout = build.request() == null ? null : build.request().layout();
             this.nullables = layout == null || layout.nullables();
             this.excluded = layout == null ? Set.of() : Set.copyOf(layout.excludedColumns());
             if (former != null) {
@@ -141,22 +147,17 @@ record Evolution(List<SchemaChange> changes, Followed followed) {
                         "Put it back, or into excludedColumns");
             }
             var source = source(column.number());
-            boolean nullable =
-                    column.nullable() || nullables && (!source.notNull() || nullArrived.contains(column.number()));
+            var choice = choice(column.name());
+            boolean nullable = column.nullable()
+                    || choice.nullable() == null
+                            && nullables
+                            && (!source.notNull() || nullArrived.contains(column.number()));
             var type = source.type().equals(column.type()) ? column.type() : source.type();
-            var next = new Column(
-                    column.number(),
-                    source.name(),
-                    type,
-                    // Of an array Postgres does not enforce them: those by which the target was made count.
-                    column.dimensions(),
-                    nullable,
-                    column.clickHouseType());
             var clickHouseType = type.equals(column.type()) && nullable == column.nullable()
                     ? column.clickHouseType()
-                    : next.mapping().clickHouseType();
-            next = new Column(
-                    next.number(), next.name(), next.type(), next.dimensions(), next.nullable(), clickHouseType);
+                    // Of an array Postgres does not enforce its dimensions: those by which the target was made count.
+                    : mapped(source, column.dimensions(), nullable, choice).clickHouseType();
+            var next = new Column(column.number(), source.name(), type, column.dimensions(), nullable, clickHouseType);
             if (!type.equals(column.type())
                     && !Widening.keepsValues(column.type(), type, column.clickHouseType(), clickHouseType)) {
                 throw refused(
@@ -254,26 +255,29 @@ record Evolution(List<SchemaChange> changes, Followed followed) {
             var missing = now.missing().values().get(column.number());
             var source = source(column.number());
             // Rows from before may have NULL, whatever was demanded afterwards.
-            var wanted = Column.of(source, nullables);
-            if (missing == null && nullables && !wanted.nullable()) {
-                var nullable = new Column(
-                        wanted.number(),
-                        wanted.name(),
-                        wanted.type(),
-                        wanted.dimensions(),
-                        true,
-                        wanted.clickHouseType());
-                wanted = new Column(
-                        wanted.number(),
-                        wanted.name(),
-                        wanted.type(),
-                        wanted.dimensions(),
-                        true,
-                        nullable.mapping().clickHouseType());
-            }
+            var choice = choice(column.name());
+            boolean nullable =
+                    choice.nullable() == null ? nullables && (missing == null || !source.notNull()) : choice.nullable();
+            var wanted = mapped(source, source.dimensions(), nullable, choice);
             added.add(new SchemaChange.Added(
                     wanted, columns.isEmpty() ? null : columns.getLast().name(), missing));
             columns.add(wanted);
+        }
+
+        private Choice choice(String column) {
+            return layout == null ? Choice.none(column) : layout.choice(column);
+        }
+
+        private Column mapped(SourceColumn source, int dimensions, boolean nullable, Choice choice) {
+            try {
+                return Column.of(source, dimensions, nullable, choice.targetType());
+            } catch (UnsuitableType e) {
+                throw refused(
+                        "ColumnTypeChanged",
+                        source.name(),
+                        e.getMessage(),
+                        "Choose another targetType: " + e.choices());
+            }
         }
 
         private static Attribute learned(Attribute attribute, String name, PgType type) {

@@ -113,6 +113,13 @@ final class Progress {
         table(target.build()).increment();
     }
 
+    /** Dates and times became the nearest end of the target's range. */
+    void clamped(Target target, long values) {
+        if (values > 0) {
+            meters.counter("clickpipe.values.clamped", "table", target.source()).increment(values);
+        }
+    }
+
     /** A commit was read, of whatever tables. */
     void committed(Instant at) {
         lastCommitAt = at;

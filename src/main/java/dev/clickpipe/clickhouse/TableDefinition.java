@@ -9,6 +9,7 @@ import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.postgres.PgType;
 import dev.clickpipe.postgres.SourceColumn;
 import dev.clickpipe.postgres.SourceShape;
+import java.util.Comparator;
 import java.util.List;
 import java.util.UUID;
 import java.util.stream.Stream;
@@ -60,19 +61,41 @@ public record TableDefinition(
 
         /** What becomes of a source column. @param nullables whether NULL is kept where the source allows it */
         public static Column of(SourceColumn column, boolean nullables) {
-            boolean nullable = nullables && !column.notNull();
-            return new Column(
-                    column.number(),
-                    column.name(),
-                    column.type(),
+            return of(column, nullables, Choice.none(column.name()));
+        }
+
+        /**
+         * What becomes of a source column.
+         *
+         * @param nullables whether NULL is kept where the source allows it and the choice does not say
+         * @throws dev.clickpipe.codec.UnsuitableType where the chosen type does not hold the source's values
+         */
+        public static Column of(SourceColumn column, boolean nullables, Choice choice) {
+            return of(
+                    column,
                     column.dimensions(),
-                    nullable,
-                    TypeMapping.of(column.type(), column.dimensions(), nullable).clickHouseType());
+                    choice.nullable() == null ? nullables && !column.notNull() : choice.nullable(),
+                    choice.targetType());
+        }
+
+        /**
+         * What becomes of a source column in a target of which more is known.
+         *
+         * @param dimensions of an array in the target; Postgres does not enforce its own
+         * @param targetType chosen; null: as the type is mapped by itself
+         * @throws dev.clickpipe.codec.UnsuitableType where the chosen type does not hold the source's values
+         */
+        public static Column of(SourceColumn column, int dimensions, boolean nullable, String targetType) {
+            var mapping = targetType == null
+                    ? TypeMapping.of(column.type(), dimensions, nullable)
+                    : TypeMapping.chosen(column.type(), targetType, nullable);
+            return new Column(
+                    column.number(), column.name(), column.type(), dimensions, nullable, mapping.clickHouseType());
         }
 
         /** How its values get there; the same for every reader of what is recorded. */
         public Mapping mapping() {
-            return TypeMapping.of(type, dimensions, nullable);
+            return TypeMapping.into(type, clickHouseType);
         }
     }
 
@@ -85,17 +108,48 @@ public record TableDefinition(
      */
     public record Request(Layout layout, String resync, String tableResync) {}
 
-    /** @param partitionBy PARTITION BY of the target; null: none */
+    /**
+     * What the spec says of one column.
+     *
+     * @param targetType null: as the type is mapped by itself
+     * @param nullable null: as the pipe and the source have it
+     */
+    public record Choice(String name, String targetType, Boolean nullable) {
+        /** What counts where the spec says nothing. */
+        public static Choice none(String name) {
+            return new Choice(name, null, null);
+        }
+    }
+
+    /**
+     * @param partitionBy PARTITION BY of the target; null: none
+     * @param choices by name; recorded without them: none
+     */
     public record Layout(
             TableEngine engine,
             List<String> sortingKeys,
             String partitionBy,
             List<String> excludedColumns,
             boolean nullables,
-            boolean deleteOnMerge) {
+            boolean deleteOnMerge,
+            List<Choice> choices) {
         public Layout {
+            choices = choices == null
+                    ? List.of()
+                    : choices.stream()
+                            .filter(choice -> !choice.equals(Choice.none(choice.name())))
+                            .sorted(Comparator.comparing(Choice::name))
+                            .toList();
             sortingKeys = List.copyOf(sortingKeys);
             excludedColumns = excludedColumns.stream().sorted().distinct().toList();
+        }
+
+        /** What the spec says of this column. */
+        public Choice choice(String column) {
+            return choices.stream()
+                    .filter(choice -> choice.name().equals(column))
+                    .findFirst()
+                    .orElse(Choice.none(column));
         }
     }
 

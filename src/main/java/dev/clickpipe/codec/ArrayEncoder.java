@@ -36,8 +36,9 @@ record ArrayEncoder(ValueEncoder element, boolean quoted, int dimensions, byte d
                 at++;
             } else if (depth != dimensions) {
                 throw new UnrepresentableValue(
-                        "a " + depth + "-dimensional array in a column of type " + type,
-                        "Declare the column's dimensions in Postgres as its values have them (ALTER TABLE … ALTER COLUMN … TYPE …[][] rewrites nothing) and load the table again, or exclude the column");
+                        "a " + depth + "-dimensional array",
+                        type,
+                        "Array(…) as often as the values have dimensions, or String");
             } else if (b == '"') {
                 at = quotedElement(text, at + 1, out);
             } else {
@@ -87,18 +88,12 @@ record ArrayEncoder(ValueEncoder element, boolean quoted, int dimensions, byte d
     }
 
     private void append(byte[] text, int from, int to, TsvBuffer out) {
-        int start = out.size();
-        try {
-            if (quoted) {
-                out.rawByte('\'');
-            }
-            element.encode(text, from, to, out);
-            if (quoted) {
-                out.rawByte('\'');
-            }
-        } catch (UnrepresentableValue e) { // elements are Nullable
-            out.truncate(start);
-            out.ascii("NULL");
+        if (quoted) {
+            out.rawByte('\'');
+        }
+        element.encode(text, from, to, out);
+        if (quoted) {
+            out.rawByte('\'');
         }
     }
 

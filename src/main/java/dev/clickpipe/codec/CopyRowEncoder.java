@@ -87,7 +87,7 @@ public final class CopyRowEncoder {
 
     private int unescape(byte[] row, int from, int to) {
         if (plain.length < to - from) {
-            plain = new byte[(to - from) * 2];
+            plain = new byte[to - from]; // a large value's own size, and no more
         }
         int length = 0;
         for (int i = from; i < to; i++) {

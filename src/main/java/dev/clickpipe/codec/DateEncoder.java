@@ -10,8 +10,10 @@ record DateEncoder() implements ValueEncoder {
         int year = IsoYear.of(text, from, to);
         if (year < 1900) {
             out.ascii(FIRST);
+            out.clamped();
         } else if (year > 2299) {
             out.ascii(LAST);
+            out.clamped();
         } else {
             out.rawBytes(text, from, to);
         }

@@ -1,15 +1,26 @@
 package dev.clickpipe.codec;
 
-/** Finite numbers pass; NaN and the infinities have no Decimal. */
-record DecimalEncoder(String type) implements ValueEncoder {
+/**
+ * Numerics of no more digits than the target has: ClickHouse would cut the others' fractions off, without a word. NaN and the
+ * infinities have no Decimal.
+ *
+ * @param wholeDigits before the point
+ * @param fractionDigits after it
+ */
+record DecimalEncoder(String type, int wholeDigits, int fractionDigits) implements ValueEncoder {
     @Override
     public void encode(byte[] text, int from, int to, TsvBuffer out) {
-        byte last = text[to - 1];
-        if (last < '0' || last > '9') {
-            throw new UnrepresentableValue(
-                    (last == 'N' ? "NaN" : "Infinity") + " in a " + type + " column that is not Nullable",
-                    "Let the source column be NULL and set allowNullableColumns to true, exclude the column, or change the value in Postgres");
+        NumericText.requireFinite(text, to, type);
+        int point = NumericText.point(text, from, to);
+        int first = text[from] == '-' ? from + 1 : from;
+        int whole = text[first] == '0' ? 0 : point - first; // Postgres prints one zero at most
+        if (whole > wholeDigits) {
+            throw NumericText.unrepresentable("a number with " + whole + " digits before the point", type);
         }
-        out.rawBytes(text, from, to);
+        int fraction = NumericText.fractionDigits(text, point, to);
+        if (fraction > fractionDigits) {
+            throw NumericText.unrepresentable("a number with " + fraction + " digits after the point", type);
+        }
+        out.rawBytes(text, from, fraction == 0 ? point : point + 1 + fraction);
     }
 }

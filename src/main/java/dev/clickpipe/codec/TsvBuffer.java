@@ -26,8 +26,12 @@ public final class TsvBuffer {
         ESCAPES['\''] = '\'';
     }
 
+    /** Bytes that are kept for later rows; what a large value needed besides is given back. */
+    private static final int KEPT = 8 << 20;
+
     private byte[] bytes;
     private int size;
+    private long clamped;
 
     public TsvBuffer() {
         this(64 * 1024);
@@ -45,6 +49,18 @@ public final class TsvBuffer {
     /** Ends a row. */
     public void newline() {
         rawByte('\n');
+    }
+
+    /** The value that was appended is the end of the target's range, and not the source's value. */
+    void clamped() {
+        clamped++;
+    }
+
+    /** How many values were {@link #clamped} since this was asked last, those of rows begun in vain included. */
+    public long takeClamped() {
+        long count = clamped;
+        clamped = 0;
+        return count;
     }
 
     public void nullValue() {
@@ -140,6 +156,9 @@ public final class TsvBuffer {
 
     public void clear() {
         size = 0;
+        if (bytes.length > KEPT) {
+            bytes = new byte[KEPT];
+        }
     }
 
     private void reserve(int more) {

@@ -6,17 +6,16 @@ import dev.clickpipe.pipe.Problem;
 public final class UnrepresentableValue extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
-    private final String kind;
     private final String remedy;
 
     /**
-     * @param kind what sort of value it is, such as {@code NaN in a Decimal(10, 2) column}; never the value itself, which
-     *     is the user's and not for logs
+     * @param kind what sort of value it is, such as {@code NaN}; never the value itself, which is the user's and not for logs
+     * @param type the target's
+     * @param other target types that would hold it
      */
-    UnrepresentableValue(String kind, String remedy) {
-        super(kind, null, false, false);
-        this.kind = kind;
-        this.remedy = remedy;
+    UnrepresentableValue(String kind, String type, String other) {
+        super(kind + " in a column of type " + type, null, false, false);
+        this.remedy = other;
     }
 
     /** The problem for people, once the place is known. */
@@ -24,7 +23,8 @@ public final class UnrepresentableValue extends RuntimeException {
         return new Problem(
                 "UnrepresentableValue",
                 "table " + table + ", column " + column,
-                "the target has no value for " + kind,
-                remedy);
+                "the target has no value for " + getMessage(),
+                "Give the column another targetType in the mapping's columns: " + remedy
+                        + ". Or change the value in Postgres and load the table again; or exclude the column");
     }
 }

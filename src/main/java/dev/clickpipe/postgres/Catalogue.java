@@ -13,7 +13,15 @@ import java.util.function.Predicate;
 /** Reads the source's catalogue (PostgreSQL documentation, chapter 51 "System Catalogs"). */
 public final class Catalogue {
 
-    private record Type(String name, char type, char category, long element, long base, int typmod) {}
+    private record Type(
+            String name,
+            char type,
+            char category,
+            long element,
+            long base,
+            int typmod,
+            int dimensions,
+            char delimiter) {}
 
     private record Identity(ReplicaIdentity kind, List<String> columns) {}
 
@@ -91,7 +99,7 @@ public final class Catalogue {
                             rows.getInt(1),
                             rows.getString(2),
                             type(rows.getLong(3), rows.getInt(4)),
-                            rows.getInt(5),
+                            dimensions(rows.getLong(3), rows.getInt(5)),
                             rows.getBoolean(7),
                             rows.getBoolean(6)));
                 }
@@ -111,7 +119,7 @@ public final class Catalogue {
                     FROM needed JOIN pg_type t ON t.oid = needed.oid
                     WHERE t.typtype = 'd' OR t.typcategory = 'A' AND t.typelem <> 0
                 )
-                SELECT t.oid, t.typname, t.typtype, t.typcategory, t.typelem, t.typbasetype, t.typtypmod
+                SELECT t.oid, t.typname, t.typtype, t.typcategory, t.typelem, t.typbasetype, t.typtypmod, t.typndims, t.typdelim
                 FROM needed JOIN pg_type t ON t.oid = needed.oid
                 """)) {
             query.setLong(1, relid);
@@ -125,23 +133,36 @@ public final class Catalogue {
                                     rows.getString(4).charAt(0),
                                     rows.getLong(5),
                                     rows.getLong(6),
-                                    rows.getInt(7)));
+                                    rows.getInt(7),
+                                    rows.getInt(8),
+                                    rows.getString(9).charAt(0)));
                 }
             }
         }
     }
 
+    /** Those of the column, or of the domain that has them. */
+    private int dimensions(long oid, int declared) {
+        var type = types.get(oid);
+        return declared > 0 || type.type() != 'd' ? declared : dimensions(type.base(), type.dimensions());
+    }
+
     private PgType type(long oid, int typmod) {
         var type = types.get(oid);
+        boolean array = type.type() == 'b' && type.category() == 'A' && type.element() != 0;
         return switch (type.type()) {
-            case 'd' -> new PgType(oid, type.name(), PgType.Kind.DOMAIN, type.typmod(), type(type.base(), -1));
-            case 'e' -> new PgType(oid, type.name(), PgType.Kind.ENUM, typmod, null);
+            case 'd' -> type(type, oid, PgType.Kind.DOMAIN, type.typmod(), type(type.base(), -1));
+            case 'e' -> type(type, oid, PgType.Kind.ENUM, typmod, null);
             case 'b' ->
-                type.category() == 'A' && type.element() != 0
-                        ? new PgType(oid, type.name(), PgType.Kind.ARRAY, typmod, type(type.element(), -1))
-                        : new PgType(oid, type.name(), PgType.Kind.SCALAR, typmod, null);
-            default -> new PgType(oid, type.name(), PgType.Kind.OTHER, typmod, null);
+                array
+                        ? type(type, oid, PgType.Kind.ARRAY, typmod, type(type.element(), -1))
+                        : type(type, oid, PgType.Kind.SCALAR, typmod, null);
+            default -> type(type, oid, PgType.Kind.OTHER, typmod, null);
         };
+    }
+
+    private static PgType type(Type type, long oid, PgType.Kind kind, int typmod, PgType base) {
+        return new PgType(oid, type.name(), kind, typmod, base, type.delimiter());
     }
 
     private List<String> primaryKey(long relid) throws SQLException {

@@ -9,8 +9,9 @@ package dev.clickpipe.postgres;
  * @param typmod {@code atttypmod} of the column (for a domain: the domain's own), -1 for none; for numeric it holds
  *     precision and scale
  * @param base a domain's base type, an array's element type; null for other kinds
+ * @param delimiter what stands between the elements of an array of this type ({@code pg_type.typdelim})
  */
-public record PgType(long oid, String name, Kind kind, int typmod, PgType base) {
+public record PgType(long oid, String name, Kind kind, int typmod, PgType base, char delimiter) {
 
     public enum Kind {
         /** A plain type: int4, text, … */
@@ -21,6 +22,18 @@ public record PgType(long oid, String name, Kind kind, int typmod, PgType base) 
         DOMAIN,
         /** Ranges, multiranges, composites, pseudo-types: kept as Postgres' own text. */
         OTHER
+    }
+
+    public PgType {
+        delimiter = delimiter != 0 ? delimiter : name.equals("box") ? ';' : ','; // recorded without it
+    }
+
+    public PgType(long oid, String name, Kind kind, int typmod, PgType base) {
+        this(oid, name, kind, typmod, base, ',');
+    }
+
+    public PgType withTypmod(int typmod) {
+        return new PgType(oid, name, kind, typmod, base, delimiter);
     }
 
     /** The type below all domains. */

@@ -4,6 +4,7 @@ import dev.clickpipe.api.ReplicationMode;
 import dev.clickpipe.api.TableMapping;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.clickhouse.TargetTable;
+import dev.clickpipe.codec.UnsuitableType;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.postgres.Publications;
@@ -74,13 +75,41 @@ final class KeyRules {
                                 .toList(),
                         sortingKey,
                         columns.stream()
-                                .map(column -> TableDefinition.Column.of(column, nullables))
+                                .map(column -> mapped(column, nullables))
                                 .toList())
                 .withHighestColumn(table.columns().stream()
                         .mapToInt(SourceColumn::number)
                         .max()
                         .orElse(0));
         return new Result(definition, List.copyOf(problems));
+    }
+
+    /** The column as it is chosen; where that can't be, as its type is mapped by itself. */
+    private TableDefinition.Column mapped(SourceColumn column, boolean nullables) {
+        var choice = mapping.columns().stream()
+                .filter(chosen -> chosen.name().equals(column.name()))
+                .map(chosen -> new TableDefinition.Choice(chosen.name(), chosen.targetType(), chosen.nullable()))
+                .findFirst()
+                .orElse(TableDefinition.Choice.none(column.name()));
+        try {
+            var mapped = TableDefinition.Column.of(column, nullables, choice);
+            if (Boolean.TRUE.equals(choice.nullable())
+                    && mapped.clickHouseType().startsWith("Array(")) {
+                columnProblem(
+                        column.name(),
+                        "ClickHouse has no Nullable(Array), and nullable is true",
+                        "Leave nullable out: a NULL array becomes the empty one; or add targetType: String, which keeps it apart");
+            }
+            return mapped;
+        } catch (UnsuitableType e) {
+            columnProblem(column.name(), e.getMessage(), "Choose one of: " + e.choices());
+            return TableDefinition.Column.of(column, nullables);
+        }
+    }
+
+    private void columnProblem(String column, String message, String remedy) {
+        problems.add(new Problem(
+                "ColumnMappingInvalid", "table " + mapping.source() + ", column " + column, message, remedy));
     }
 
     /** Columns that are there but not replicated, because pgoutput leaves them out. */
@@ -101,6 +130,22 @@ final class KeyRules {
                         "ExcludedColumnUnknown",
                         "excludedColumns names \"" + excluded + "\", which the table does not have",
                         "Its columns are " + String.join(", ", names));
+            }
+        }
+        Set<String> chosen = new HashSet<>();
+        for (var column : mapping.columns()) {
+            if (!names.contains(column.name())) {
+                columnProblem(
+                        column.name(),
+                        "the mapping's columns name it, and the table does not have it",
+                        "Its columns are " + String.join(", ", names));
+            } else if (mapping.excludedColumns().contains(column.name())) {
+                columnProblem(
+                        column.name(),
+                        "the mapping's columns name it, and excludedColumns leaves it out",
+                        "Take it out of one of the two");
+            } else if (!chosen.add(column.name())) {
+                columnProblem(column.name(), "the mapping's columns name it twice", "Name each column once");
             }
         }
         var reserved = TargetTable.systemColumns(true).keySet();

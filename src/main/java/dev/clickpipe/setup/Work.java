@@ -102,7 +102,11 @@ record Work(List<Table> tables, List<TableDefinition> unwanted) {
                         mapping.partitionByExpr(),
                         mapping.excludedColumns(),
                         settings.allowNullableColumns(),
-                        mapping.tableEngine().appendOnly() || settings.deleteOnMerge()),
+                        mapping.tableEngine().appendOnly() || settings.deleteOnMerge(),
+                        mapping.columns().stream()
+                                .map(column -> new TableDefinition.Choice(
+                                        column.name(), column.targetType(), column.nullable()))
+                                .toList()),
                 pipe.spec().resync(),
                 mapping.resync());
     }

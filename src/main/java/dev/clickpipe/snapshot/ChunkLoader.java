@@ -26,6 +26,7 @@ import java.util.UUID;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * Copies chunks from Postgres to ClickHouse over one connection: COPY out, one INSERT each, row by row, so that memory does not
@@ -95,6 +96,7 @@ final class ChunkLoader implements AutoCloseable {
 
     private ChunkReader.Outcome load(Schedule.Work work, Progress.Chunk progress, CountDownLatch read) {
         var definition = work.table().definition;
+        var clamped = new AtomicLong();
         var outcome = reader.read(
                 work.entry().chunk(),
                 definition.source(),
@@ -103,12 +105,14 @@ final class ChunkLoader implements AutoCloseable {
                 rows -> clickHouse.insert(new ClickHouseClient.Insert(
                         definition.target(), columns(definition), settings(definition), out -> {
                             copy(rows, encoder(definition), out, progress);
+                            clamped.set(buffer.takeClamped());
                             reading = false;
                             read.countDown();
                         })));
         if (outcome != ChunkReader.Outcome.READ) {
             reading = false; // else it may be the next chunk's by now
         }
+        progress.clamped(definition, clamped.get());
         if (outcome == ChunkReader.Outcome.DROPPED && work.entry().chunk().relid() == definition.relid()) {
             throw missing(definition);
         }

@@ -28,6 +28,7 @@ final class Progress {
     private final LongAdder rowsRead = new LongAdder();
     private final Deque<Sample> samples = new ArrayDeque<>();
     private WorkerStatus.State state = WorkerStatus.State.Starting;
+    private final MeterRegistry meters;
     private Problem problem;
 
     private record Sample(long nanos, long rowsRead, long bytesDone) {}
@@ -70,12 +71,21 @@ final class Progress {
             this.bytes = bytes;
         }
 
+        /** Dates and times became the nearest end of the target's range. */
+        void clamped(TableDefinition definition, long values) {
+            if (values > 0) {
+                meters.counter("clickpipe.values.clamped", "table", definition.source())
+                        .increment(values);
+            }
+        }
+
         long rows() {
             return rows;
         }
     }
 
     Progress(MeterRegistry meters) {
+        this.meters = meters;
         FunctionCounter.builder("clickpipe.load.rows", rowsRead, LongAdder::sum)
                 .description("Rows read from Postgres by this worker's initial load, those of repeated chunks included")
                 .register(meters);

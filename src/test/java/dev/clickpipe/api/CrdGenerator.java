@@ -107,6 +107,9 @@ final class CrdGenerator {
         mappings.setXKubernetesListType("map");
         mappings.setXKubernetesListMapKeys(List.of("targetTable"));
         mappings.getItems().getSchema().getProperties().get("excludedColumns").setXKubernetesListType("set");
+        var columns = mappings.getItems().getSchema().getProperties().get("columns");
+        columns.setXKubernetesListType("map");
+        columns.setXKubernetesListMapKeys(List.of("name"));
 
         var conditions = status.getProperties().get("conditions");
         conditions.setXKubernetesListType("map");

@@ -223,30 +223,6 @@ class CdcIT {
     }
 
     @Test
-    void withoutNullableColumnsNullIsTheDefault() throws InterruptedException {
-        postgres.execute(
-                "CREATE TABLE plain (id int PRIMARY KEY, i int, t text, d date, a text[], n numeric(8,2), b bool, u uuid)");
-        try (var pipe = pipe().table("plain").nullable(false).start()) {
-            postgres.execute(
-                    "INSERT INTO plain (id) VALUES (1), (2)",
-                    "UPDATE plain SET t = 'x' WHERE id = 1",
-                    "DELETE FROM plain WHERE id = 2");
-            pipe.awaitConfirmed();
-            assertThat(clickHouse.rows("SELECT * EXCEPT (_clickpipe_version, _clickpipe_synced_at) FROM plain FINAL"))
-                    .containsExactly(List.of(
-                            "1",
-                            "0",
-                            "x",
-                            "1970-01-01",
-                            "[]",
-                            "0",
-                            "false",
-                            "00000000-0000-0000-0000-000000000000",
-                            "0"));
-        }
-    }
-
-    @Test
     void replicaIdentityFullWithAKey() throws InterruptedException {
         postgres.execute("CREATE TABLE whole (id int PRIMARY KEY, v text)", "ALTER TABLE whole REPLICA IDENTITY FULL");
         try (var pipe = pipe().table("whole").start()) {

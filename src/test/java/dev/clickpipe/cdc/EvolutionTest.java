@@ -96,7 +96,14 @@ class EvolutionTest {
                 .withHighestColumn(seen.shape().attributes())
                 .built(
                         new Request(
-                                new Layout(TableEngine.ReplacingMergeTree, List.of(), null, without, nullables, true),
+                                new Layout(
+                                        TableEngine.ReplacingMergeTree,
+                                        List.of(),
+                                        null,
+                                        without,
+                                        nullables,
+                                        true,
+                                        List.of()),
                                 null,
                                 null),
                         null,

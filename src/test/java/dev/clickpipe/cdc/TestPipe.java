@@ -4,6 +4,7 @@ import static org.awaitility.Awaitility.await;
 
 import dev.clickpipe.api.ClickHouseDestination;
 import dev.clickpipe.api.ClickPipeSpec;
+import dev.clickpipe.api.ColumnMapping;
 import dev.clickpipe.api.Credentials;
 import dev.clickpipe.api.PostgresSettings;
 import dev.clickpipe.api.PostgresSource;
@@ -16,7 +17,6 @@ import dev.clickpipe.clickhouse.ClickHouseClient;
 import dev.clickpipe.clickhouse.Definitions;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.clickhouse.TargetTable;
-import dev.clickpipe.codec.TypeMapping;
 import dev.clickpipe.pipe.CredentialFiles;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
@@ -89,8 +89,12 @@ final class TestPipe implements AutoCloseable {
         }
 
         Builder table(String name, TableEngine engine, String... excluded) {
-            mappings.add(
-                    new TableMapping("public", name, name, List.of(excluded), false, List.of(), engine, null, null));
+            return table(name, engine, List.of(), excluded);
+        }
+
+        Builder table(String name, TableEngine engine, List<ColumnMapping> columns, String... excluded) {
+            mappings.add(new TableMapping(
+                    "public", name, name, List.of(excluded), false, List.of(), engine, null, columns, null));
             return this;
         }
 
@@ -103,6 +107,7 @@ final class TestPipe implements AutoCloseable {
                     true,
                     List.of(columns),
                     TableEngine.ReplacingMergeTree,
+                    null,
                     null,
                     null));
             return this;
@@ -357,14 +362,7 @@ final class TestPipe implements AutoCloseable {
                     request == null ? List.<String>of() : request.layout().excludedColumns();
             var columns = found.columns().stream()
                     .filter(column -> !excluded.contains(column.name()))
-                    .map(column -> new TableDefinition.Column(
-                            column.number(),
-                            column.name(),
-                            column.type(),
-                            column.dimensions(),
-                            !column.notNull(),
-                            TypeMapping.of(column.type(), column.dimensions(), !column.notNull())
-                                    .clickHouseType()))
+                    .map(column -> TableDefinition.Column.of(column, true))
                     .toList();
             var wanted = TableDefinition.wanted(
                     "public",

@@ -30,8 +30,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 class SwapIT {
     private static final Postgres NONE = new Postgres("127.0.0.1", 1, "u", "p", "d");
-    private static final Request REQUEST =
-            new Request(new Layout(TableEngine.ReplacingMergeTree, List.of(), null, List.of(), true, true), null, null);
+    private static final Request REQUEST = new Request(
+            new Layout(TableEngine.ReplacingMergeTree, List.of(), null, List.of(), true, true, List.of()), null, null);
 
     @RegisterExtension
     static final SharedClickHouse CLICKHOUSE = new SharedClickHouse();

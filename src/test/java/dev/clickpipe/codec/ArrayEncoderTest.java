@@ -51,8 +51,10 @@ class ArrayEncoderTest {
     }
 
     @Test
-    void decimals_of_an_array_that_have_no_value_are_null() {
+    void an_element_that_has_no_value_makes_the_array_unrepresentable() {
         var type = array(scalar("numeric", (4 << 16 | 1) + 4), -1);
-        assertThat(encoded(TypeMapping.of(type, 1, false), "{1.5,NaN,NULL}")).isEqualTo("[1.5,NULL,NULL]");
+        assertThatThrownBy(() -> encoded(TypeMapping.of(type, 1, false), "{1.5,NaN,NULL}"))
+                .isInstanceOf(UnrepresentableValue.class)
+                .hasMessageContaining("NaN");
     }
 }

@@ -89,6 +89,19 @@ class TypeMappingTest {
     }
 
     @Test
+    void vectors_of_pgvector() {
+        var vector = new PgType(20000, "vector", Kind.SCALAR, 3, null);
+        for (boolean nullable : new boolean[] {true, false}) {
+            var mapping = TypeMapping.of(vector, 0, nullable);
+            assertThat(mapping.clickHouseType()).isEqualTo("Array(Float32)");
+            assertThat(encoded(mapping, "[1,2.5]")).isEqualTo("[1,2.5]");
+            assertThat(TypeMapping.chosen(vector, "Array(Float32)", nullable)).isNotNull();
+        }
+        assertThat(TypeMapping.of(array(vector, -1), 1, true).clickHouseType()).isEqualTo("Array(Nullable(String))");
+        assertThat(TypeMapping.chosen(vector, "String", true).clickHouseType()).isEqualTo("Nullable(String)");
+    }
+
+    @Test
     void enums_and_names_that_only_look_built_in() {
         var mood = new PgType(20000, "mood", Kind.ENUM, -1, null);
         assertThat(TypeMapping.of(mood, 0, false).clickHouseType()).isEqualTo("LowCardinality(String)");
@@ -166,22 +179,154 @@ class TypeMappingTest {
         @CsvSource({"NaN", "Infinity", "-Infinity"})
         void decimals_have_no_such_number(String value) {
             var type = scalar("numeric", (10 << 16 | 2) + 4);
-            assertThat(encoded(TypeMapping.of(type, 0, true), value)).isEqualTo("\\N");
-            assertThat(encoded(TypeMapping.of(array(type, -1), 1, false), "{1.00," + value + "}"))
-                    .isEqualTo("[1.00,NULL]");
-            var strict = TypeMapping.of(type, 0, false);
-            assertThatThrownBy(() -> encoded(strict, value)).isInstanceOfSatisfying(UnrepresentableValue.class, e -> {
-                var problem = e.in("public.orders", "price");
-                assertThat(problem.object()).isEqualTo("table public.orders, column price");
-                assertThat(problem.message()).contains(value.equals("NaN") ? "NaN" : "Infinity", "Decimal(10, 2)");
-                assertThat(problem.remedy()).isNotBlank();
-            });
-            assertThat(encoded(strict, "-123.45")).isEqualTo("-123.45");
+            for (boolean nullable : new boolean[] {true, false}) {
+                var mapping = TypeMapping.of(type, 0, nullable);
+                assertThatThrownBy(() -> encoded(mapping, value))
+                        .isInstanceOfSatisfying(UnrepresentableValue.class, e -> {
+                            var problem = e.in("public.orders", "price");
+                            assertThat(problem.object()).isEqualTo("table public.orders, column price");
+                            assertThat(problem.message())
+                                    .contains(value.equals("NaN") ? "NaN" : "Infinity", "Decimal(10, 2)");
+                            assertThat(problem.remedy()).contains("targetType", "String");
+                        });
+                assertThat(encoded(mapping, "-123.45")).isEqualTo("-123.45");
+            }
+        }
+    }
+
+    @Nested
+    class Choices {
+        private static final PgType NUMERIC = scalar("numeric", -1);
+
+        @ParameterizedTest
+        @CsvSource(
+                delimiter = '|',
+                value = {
+                    "int4|-1|Int64|Nullable(Int64)",
+                    "oid|-1|Int64|Nullable(Int64)",
+                    "numeric|-1|Decimal(38,10)|Nullable(Decimal(38, 10))",
+                    "text|-1|LowCardinality( String )|LowCardinality(Nullable(String))",
+                    "timestamp|3|DateTime64(3)|Nullable(DateTime64(3, 'UTC'))",
+                    "timestamptz|-1|DateTime64(6,'UTC')|Nullable(DateTime64(6, 'UTC'))",
+                    "date|-1|DateTime64(0)|Nullable(DateTime64(0, 'UTC'))",
+                    "json|-1|JSON|Nullable(JSON)",
+                    "anything|-1|String|Nullable(String)",
+                })
+        void accepted(String source, int typmod, String chosen, String whole) {
+            var mapping = TypeMapping.chosen(scalar(source, typmod), chosen, true);
+            assertThat(mapping.clickHouseType()).isEqualTo(whole);
+            assertThat(TypeMapping.into(scalar(source, typmod), whole)).isNotNull();
+            assertThat(TypeMapping.chosen(scalar(source, typmod), chosen, false).clickHouseType())
+                    .doesNotContain("Nullable");
+            if (!chosen.equals("JSON")) {
+                assertThat(TypeMapping.chosen(array(scalar(source, typmod), -1), "Array(" + chosen + ")", false)
+                                .clickHouseType())
+                        .isEqualTo("Array(" + whole + ")");
+            }
+        }
+
+        @ParameterizedTest
+        @CsvSource(
+                delimiter = '|',
+                value = {
+                    "int8|-1|Int32", // loses the upper half
+                    "int4|-1|UInt64", // negative ones
+                    "oid|-1|Int32",
+                    "int4|-1|Int65",
+                    "int4|-1|Float64",
+                    "int4|-1|LowCardinality(Int64)",
+                    "float8|-1|Float32",
+                    "float8|-1|Decimal(38, 10)",
+                    "numeric|-1|Float64",
+                    "numeric|-1|Decimal(77, 2)",
+                    "numeric|-1|Decimal(5, 6)",
+                    "numeric|-1|Decimal64(2)",
+                    "text|-1|FixedString(8)", // is longer afterwards
+                    "text|-1|Int32",
+                    "text|-1|UUID",
+                    "text|-1|JSON",
+                    "text|-1|Array(String)",
+                    "timestamp|-1|DateTime64(3)", // microseconds
+                    "timestamp|-1|DateTime64(9)", // ends in 2262
+                    "timestamp|-1|DateTime",
+                    "timestamp|-1|DateTime64(6, 'Europe/Berlin')", // hours that are not there, or twice
+                    "timestamptz|-1|DateTime64(6, 'Europe/Berlin')",
+                    "date|-1|Date", // 1970 to 2149
+                    "timetz|-1|Time64(6)",
+                    "bytea|-1|UUID",
+                    "inet|-1|IPv6", // has no mask
+                    "bool|-1|UInt8",
+                    "uuid|-1|Strin",
+                    "vector|-1|Array(Float32)", // built-in of that name
+                })
+        void refused(String source, int typmod, String chosen) {
+            assertThatThrownBy(() -> TypeMapping.chosen(scalar(source, typmod), chosen, true))
+                    .isInstanceOfSatisfying(UnsuitableType.class, e -> {
+                        assertThat(e).hasMessageContaining(source);
+                        assertThat(e.choices()).contains("String");
+                    });
+        }
+
+        @ParameterizedTest
+        @CsvSource(
+                delimiter = '|',
+                value = {
+                    "Decimal(5, 2)|999.99|999.99",
+                    "Decimal(5, 2)|-999.990000|-999.99",
+                    "Decimal(5, 2)|0.10|0.1",
+                    "Decimal(5, 2)|7.00|7",
+                    "Decimal(2, 2)|-0.99|-0.99",
+                    "UInt64|18446744073709551615|18446744073709551615",
+                    "Int8|-128.0|-128",
+                })
+        void numbers(String chosen, String postgres, String clickHouse) {
+            assertThat(encoded(TypeMapping.chosen(NUMERIC, chosen, false), postgres))
+                    .isEqualTo(clickHouse);
+        }
+
+        @ParameterizedTest
+        @CsvSource(
+                delimiter = '|',
+                value = {
+                    "Decimal(5, 2)|1000",
+                    "Decimal(5, 2)|0.001",
+                    "Decimal(2, 2)|1",
+                    "UInt64|18446744073709551616",
+                    "UInt64|-1",
+                    "Int8|128",
+                    "Int8|0.5",
+                    "Int256|NaN",
+                    "Int256|Infinity"
+                })
+        void numbersThatItDoesNotHold(String chosen, String postgres) {
+            assertThatThrownBy(() -> encoded(TypeMapping.chosen(NUMERIC, chosen, true), postgres))
+                    .isInstanceOf(UnrepresentableValue.class)
+                    .hasMessageContaining(chosen);
+        }
+
+        @ParameterizedTest
+        @CsvSource({"[]", "null", "1.10", "'\"{\"'"})
+        void jsonHoldsObjectsAlone(String json) {
+            var mapping = TypeMapping.chosen(scalar("jsonb", -1), "JSON", true);
+            assertThat(encoded(mapping, " {\"a\": \"\\n\"}")).isEqualTo(" {\"a\": \"\\\\n\"}");
+            assertThatThrownBy(() -> encoded(mapping, json))
+                    .isInstanceOf(UnrepresentableValue.class)
+                    .hasMessageContaining("no object");
+        }
+
+        @Test
+        void dimensionsAreChosen() {
+            var ints = array(scalar("int4", -1), -1);
+            var mapping = TypeMapping.chosen(ints, "Array(Array(Int64))", false);
+            assertThat(mapping.clickHouseType()).isEqualTo("Array(Array(Nullable(Int64)))");
+            assertThat(encoded(mapping, "{{1,NULL},{3,4}}")).isEqualTo("[[1,NULL],[3,4]]");
+            assertThat(encoded(TypeMapping.chosen(ints, "String", true), "{{1,NULL}}"))
+                    .isEqualTo("{{1,NULL}}");
         }
     }
 
     static PgType scalar(String name, int typmod) {
-        return new PgType(1, name, Kind.SCALAR, typmod, null);
+        return new PgType(1, name, Kind.SCALAR, typmod, null, name.equals("box") ? ';' : ',');
     }
 
     static PgType array(PgType element, int typmod) {

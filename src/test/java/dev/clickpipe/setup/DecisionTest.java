@@ -20,9 +20,9 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 class DecisionTest {
     private static final Layout LAYOUT =
-            new Layout(TableEngine.ReplacingMergeTree, List.of(), null, List.of(), true, true);
+            new Layout(TableEngine.ReplacingMergeTree, List.of(), null, List.of(), true, true, List.of());
     private static final Layout OTHER =
-            new Layout(TableEngine.ReplacingMergeTree, List.of(), null, List.of("x"), true, true);
+            new Layout(TableEngine.ReplacingMergeTree, List.of(), null, List.of("x"), true, true, List.of());
 
     /**
      * @param kind what it was made for: same, another request; {@code +}: loaded; {@code !}: a gap in its changes

@@ -202,6 +202,50 @@ class EditIT {
     }
 
     @Test
+    void aColumnOfAnotherTypeIsBuiltBeside() throws InterruptedException {
+        world.pipe()
+                .unmap()
+                .map("public.a", "columns: [{name: id, targetType: Int64}, {name: x, nullable: true}]")
+                .map("public.b", "columns: [{name: x, nullable: false}]");
+        world.run();
+        assertThat(builds()).containsExactly("a", "a_resync", "b", "b_resync");
+        assertThat(columns("a_resync")).startsWith(List.of("id", "Int64"), List.of("x", "Nullable(String)"));
+        assertThat(columns("b_resync")).startsWith(List.of("id", "Int32"), List.of("x", "String"));
+        loaded("a_resync", "b_resync");
+        for (var target : List.of("a", "b")) {
+            new Swap(world.pipe().clickHouseClient(), world.pipe().pipe())
+                    .run(build(target + "_resync"), definitions.all());
+        }
+        assertNothingChangesAgain();
+
+        world.pipe().unmap().map("public.a", "columns: []").map("public.b");
+        world.run();
+
+        assertThat(columns("a_resync")).startsWith(List.of("id", "Int32"), List.of("x", "String"));
+        assertThat(columns("b_resync")).startsWith(List.of("id", "Int32"), List.of("x", "Nullable(String)"));
+    }
+
+    @Test
+    void whatWasRecordedBeforeColumnsCouldBeChosenIsStillWanted() throws InterruptedException {
+        world.destination(
+                "INSERT INTO _clickpipe_tables SELECT * REPLACE (replace(content, ',\"choices\":[]', '') AS content, version + 1 AS version) FROM _clickpipe_tables FINAL WHERE part = 'definition'");
+        assertThat(world.clickHouse()
+                        .query("SELECT count() FROM _clickpipe_tables FINAL WHERE content LIKE '%choices%'"))
+                .isEqualTo("0");
+
+        world.run();
+
+        assertThat(builds()).containsExactly("a", "b");
+        assertThat(tables()).containsExactly("a", "b");
+    }
+
+    private List<List<String>> columns(String table) {
+        return world.clickHouse()
+                .rows("SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = '" + table
+                        + "' ORDER BY position");
+    }
+
+    @Test
     void afterTheSwapTheSameTokenStartsNothing() throws InterruptedException {
         world.pipe().unmap().map("public.a", "resync: t1").map("public.b");
         world.run();

@@ -220,6 +220,24 @@ class SetupIT {
                         "ExcludedColumnInKey|table public.a|\"id\"",
                         "NoColumns|table public.b|"),
                 refusal(
+                        "columns: unknown, excluded, of types that do not hold the values, a Nullable array",
+                        world -> {
+                            world.source(
+                                    "CREATE TABLE a (id int PRIMARY KEY, n numeric, t timestamp, x text, i int[])");
+                            world.pipe()
+                                    .map(
+                                            "public.a",
+                                            "excludedColumns: [x]",
+                                            "columns: [{name: nix, nullable: false}, {name: x, targetType: String}, {name: n, targetType: Float64}, "
+                                                    + "{name: t, targetType: DateTime}, {name: id, targetType: Int16}, {name: i, nullable: true}]");
+                        },
+                        "ColumnMappingInvalid|table public.a, column nix|does not have it",
+                        "ColumnMappingInvalid|table public.a, column x|excludedColumns",
+                        "ColumnMappingInvalid|table public.a, column n|Choose one of: Decimal(P, S), an Int or UInt, String",
+                        "ColumnMappingInvalid|table public.a, column t|DateTime64(P)",
+                        "ColumnMappingInvalid|table public.a, column id|column of type Int16",
+                        "ColumnMappingInvalid|table public.a, column i|no Nullable(Array)"),
+                refusal(
                         "column names of the pipe's own, a generated key",
                         world -> {
                             world.source(

@@ -13,7 +13,6 @@ import dev.clickpipe.clickhouse.ClickHouseClient;
 import dev.clickpipe.clickhouse.Definitions;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.codec.SystemColumns;
-import dev.clickpipe.codec.TypeMapping;
 import dev.clickpipe.pipe.CredentialFiles;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.Stop;
@@ -41,7 +40,6 @@ final class LoadedPipe implements AutoCloseable {
     final Definitions definitions;
     private final Postgres postgres;
     private final ClickHouse clickHouse;
-    private boolean allowNullable = true;
 
     LoadedPipe(Path directory, Postgres postgres, ClickHouse clickHouse) {
         this(directory, postgres, clickHouse, ReplicationMode.CDC);
@@ -80,12 +78,6 @@ final class LoadedPipe implements AutoCloseable {
         new ChunkLedger(destination, pipe).create();
     }
 
-    /** As with allowNullableColumns: false. */
-    LoadedPipe withoutNullableColumns() {
-        allowNullable = false;
-        return this;
-    }
-
     private static void credentials(Path directory, String user, String password) {
         try {
             Files.createDirectories(directory);
@@ -101,14 +93,7 @@ final class LoadedPipe implements AutoCloseable {
         try (var connection = source.connect("test")) {
             var table = Catalogue.table(connection, schema, name).orElseThrow();
             var columns = table.columns().stream()
-                    .map(column -> new TableDefinition.Column(
-                            column.number(),
-                            column.name(),
-                            column.type(),
-                            column.dimensions(),
-                            allowNullable && !column.notNull(),
-                            TypeMapping.of(column.type(), column.dimensions(), allowNullable && !column.notNull())
-                                    .clickHouseType()))
+                    .map(column -> TableDefinition.Column.of(column, true))
                     .toList();
             var key = engine.appendOnly() ? List.<String>of() : table.primaryKey();
             var definition = TableDefinition.wanted(

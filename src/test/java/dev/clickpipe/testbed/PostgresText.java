@@ -56,7 +56,7 @@ final class PostgresText {
         if (type.endsWith("[]")) {
             String elementType = type.substring(0, type.length() - 2);
             // only arrays whose bounds are not 1 carry them: [0:1]={1,2}
-            return new ArrayReader(text, text.indexOf('{')).read(elementType);
+            return new ArrayReader(text, text.indexOf('{'), delimiter(elementType)).read(elementType);
         }
         return switch (type) {
             case "boolean" -> canonicalBoolean(text);
@@ -69,6 +69,14 @@ final class PostgresText {
             case "timestamp with time zone" ->
                 withoutFractionZeros(text.endsWith("+00") ? text.substring(0, text.length() - 3) : text);
             default -> text;
+        };
+    }
+
+    private static char delimiter(String elementType) {
+        return switch (elementType) {
+            case "box" -> ';';
+            case "geometry", "geography", "shape" -> ':'; // PostGIS, and a test's own
+            default -> ',';
         };
     }
 
@@ -102,10 +110,12 @@ final class PostgresText {
     /** Reads <code>{a,"b,c",NULL,{…}}</code>. */
     private static final class ArrayReader {
         private final String text;
+        private final char delimiter;
         private int position;
 
-        ArrayReader(String text, int start) {
+        ArrayReader(String text, int start, char delimiter) {
             this.text = text;
+            this.delimiter = delimiter;
             position = start;
         }
 
@@ -113,8 +123,12 @@ final class PostgresText {
             var elements = new ArrayList<>();
             position++; // {
             while (text.charAt(position) != '}') {
-                switch (text.charAt(position)) {
-                    case ',' -> position++;
+                char c = text.charAt(position);
+                if (c == delimiter) {
+                    position++;
+                    continue;
+                }
+                switch (c) {
                     case '{' -> elements.add(read(elementType));
                     case '"' -> elements.add(canonical(elementType, readQuoted()));
                     default -> {
@@ -141,7 +155,7 @@ final class PostgresText {
 
         private String readPlain() {
             int start = position;
-            while (text.charAt(position) != ',' && text.charAt(position) != '}') {
+            while (text.charAt(position) != delimiter && text.charAt(position) != '}') {
                 position++;
             }
             return text.substring(start, position);

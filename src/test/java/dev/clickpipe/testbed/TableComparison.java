@@ -38,6 +38,7 @@ import org.postgresql.copy.PGCopyInputStream;
  * @param columns compared ones; empty means all of the source's
  * @param key columns by which the report pairs rows that differ; equality does not depend on it
  * @param expectations column to what the target holds for the source's text
+ * @param where condition on the rows of both sides, in SQL that both understand; empty means all rows
  */
 public record TableComparison(
         Postgres postgres,
@@ -46,7 +47,8 @@ public record TableComparison(
         String target,
         List<String> columns,
         List<String> key,
-        Map<String, UnaryOperator<String>> expectations) {
+        Map<String, UnaryOperator<String>> expectations,
+        String where) {
 
     private static final int REPORTED_ROWS = 20;
     private static final ObjectReader JSON = JsonMapper.builder()
@@ -56,22 +58,31 @@ public record TableComparison(
             .readerFor(JsonNode.class);
 
     public static TableComparison between(Postgres postgres, String source, ClickHouse clickhouse, String target) {
-        return new TableComparison(postgres, source, clickhouse, target, List.of(), List.of(), Map.of());
+        return new TableComparison(postgres, source, clickhouse, target, List.of(), List.of(), Map.of(), "");
     }
 
     public TableComparison columns(String... names) {
-        return new TableComparison(postgres, source, clickhouse, target, List.of(names), key, expectations);
+        return new TableComparison(postgres, source, clickhouse, target, List.of(names), key, expectations, where);
     }
 
     public TableComparison key(String... names) {
-        return new TableComparison(postgres, source, clickhouse, target, columns, List.of(names), expectations);
+        return new TableComparison(postgres, source, clickhouse, target, columns, List.of(names), expectations, where);
     }
 
     /** In this column the target holds the function's result for what the source holds; neither sees NULL. */
     public TableComparison expecting(String column, UnaryOperator<String> targetText) {
         var more = new LinkedHashMap<>(expectations);
         more.put(column, targetText);
-        return new TableComparison(postgres, source, clickhouse, target, columns, key, more);
+        return new TableComparison(postgres, source, clickhouse, target, columns, key, more, where);
+    }
+
+    /** Only the rows for which this holds, on both sides. */
+    public TableComparison where(String condition) {
+        return new TableComparison(postgres, source, clickhouse, target, columns, key, expectations, condition);
+    }
+
+    private String filter() {
+        return where.isEmpty() ? "" : " WHERE " + where;
     }
 
     private record Column(String name, String type) {}
@@ -128,7 +139,7 @@ public record TableComparison(
         String names = compared.stream()
                 .map(column -> "\"" + column.name().replace("\"", "\"\"") + "\"")
                 .collect(Collectors.joining(", "));
-        String copy = "COPY (SELECT %s FROM %s) TO STDOUT".formatted(names, source);
+        String copy = "COPY (SELECT %s FROM %s%s) TO STDOUT".formatted(names, source, filter());
         try (var connection = postgres.connect()) {
             try (var settings = connection.createStatement()) {
                 settings.execute("SET TimeZone = 'UTC'");
@@ -160,14 +171,15 @@ public record TableComparison(
                 .collect(Collectors.toMap(List::getFirst, column -> column.get(1)));
         boolean replacing = clickhouse.query("SHOW CREATE TABLE " + target).contains("ReplacingMergeTree");
         return """
-                SELECT %s FROM %s%s FORMAT JSONCompactEachRow
+                SELECT %s FROM %s%s%s FORMAT JSONCompactEachRow
                 SETTINGS output_format_json_quote_decimals = 1, output_format_json_quote_denormals = 1,
                 output_format_json_quote_64bit_integers = 1, output_format_json_quote_64bit_floats = 1""".formatted(
                         compared.stream()
                                 .map(column -> expression(column, types.getOrDefault(column.name(), "")))
                                 .collect(Collectors.joining(", ")),
                         target,
-                        replacing ? " FINAL" : "");
+                        replacing ? " FINAL" : "",
+                        filter());
     }
 
     private static String expression(Column column, String targetType) {

@@ -124,7 +124,10 @@ final class Builds {
                 .get("version");
         var cut = build.streaming().cut();
         return new Target(
-                build.withDropped(from), cut == null ? Lsn.ZERO : Lsn.parse(cut), Version.parse((String) greatest), true);
+                build.withDropped(from),
+                cut == null ? Lsn.ZERO : Lsn.parse(cut),
+                Version.parse((String) greatest),
+                true);
     }
 
     /**

@@ -83,8 +83,9 @@ final class SourceLookup implements UnchangedValues.Lookup {
         // Literals without a type take the column's. COPY prints what the stream prints: keys are compared as text.
         var copy = connection
                 .getCopyAPI()
-                .copyOut("COPY (SELECT " + names + " FROM " + table + " WHERE (" + String.join(", ", keyColumns) + ") IN ("
-                        + keys.stream().map(SourceLookup::row).collect(Collectors.joining(", ")) + ")) TO STDOUT");
+                .copyOut("COPY (SELECT " + names + " FROM " + table + " WHERE (" + String.join(", ", keyColumns)
+                        + ") IN (" + keys.stream().map(SourceLookup::row).collect(Collectors.joining(", "))
+                        + ")) TO STDOUT");
         for (byte[] line = copy.readFromCopy(); line != null; line = copy.readFromCopy()) {
             var fields = fields(line);
             var key = byText.get(fields.subList(0, keyColumns.size()).stream()

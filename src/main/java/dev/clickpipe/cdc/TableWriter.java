@@ -234,7 +234,10 @@ final class TableWriter {
     private static boolean[] dropped(TableDefinition definition) {
         var dropped = new boolean[definition.columns().size()];
         for (int i = 0; i < dropped.length; i++) {
-            dropped[i] = !definition.followed().columns().contains(definition.columns().get(i));
+            dropped[i] = !definition
+                    .followed()
+                    .columns()
+                    .contains(definition.columns().get(i));
         }
         return dropped;
     }

@@ -335,9 +335,11 @@ public record TableDefinition(
                 .map(Attribute::number)
                 .toList();
         var all = Stream.concat(
-                        columns.stream(), followed.dropped().stream().filter(column -> awaited.contains(column.number())))
+                        columns.stream(),
+                        followed.dropped().stream().filter(column -> awaited.contains(column.number())))
                 .toList();
-        return with(build, target, keyColumns, all, highestColumn, request, replacement, publishing, streaming, loading);
+        return with(
+                build, target, keyColumns, all, highestColumn, request, replacement, publishing, streaming, loading);
     }
 
     /** The same, with rows identified by other columns. */

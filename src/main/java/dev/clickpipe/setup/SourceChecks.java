@@ -200,9 +200,7 @@ final class SourceChecks {
                     "role has no SELECT on it"
                             + (columnsReadable ? ", only on its columns, but the load reads by ctid, too" : ""),
                     "GRANT SELECT ON " + sqlName(table) + " TO " + user
-                            + (columnsReadable
-                                    ? "; or GRANT SELECT (ctid) ON " + sqlName(table) + " TO " + user
-                                    : ""));
+                            + (columnsReadable ? "; or GRANT SELECT (ctid) ON " + sqlName(table) + " TO " + user : ""));
         }
         var hidden = source.strings("""
                 SELECT c.oid::regclass::text FROM pg_class c

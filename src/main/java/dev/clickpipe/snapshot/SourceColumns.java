@@ -59,8 +59,9 @@ final class SourceColumns implements AutoCloseable {
             if (connection == null) {
                 connection = postgres.connect("columns of the initial load");
             }
-            var publication =
-                    definition.publishing() == null ? "" : definition.publishing().publication();
+            var publication = definition.publishing() == null
+                    ? ""
+                    : definition.publishing().publication();
             var shape = SourceShape.read(connection, Map.of(definition.relid(), publication))
                     .get(definition.relid());
             // That a table is gone is found where it is read.
@@ -82,12 +83,11 @@ final class SourceColumns implements AutoCloseable {
                         .mapToInt(TableDefinition.Column::number)
                         .max()
                         .orElse(0));
-        return definition.columns().stream()
-                        .allMatch(column -> shape.column(column.number())
-                                .filter(now -> now.name().equals(column.name()))
-                                .filter(now -> isOf(now, column.type()))
-                                .filter(now -> !followed || column.nullable() || now.notNull())
-                                .isPresent())
+        return definition.columns().stream().allMatch(column -> shape.column(column.number())
+                        .filter(now -> now.name().equals(column.name()))
+                        .filter(now -> isOf(now, column.type()))
+                        .filter(now -> !followed || column.nullable() || now.notNull())
+                        .isPresent())
                 && (!followed || shape.columns().stream().allMatch(column -> column.number() <= known));
     }
 
@@ -106,7 +106,9 @@ final class SourceColumns implements AutoCloseable {
                         "SourceColumnsChanged",
                         "table " + definition.source(),
                         "columns were dropped or renamed, or their types changed, since its target was made",
-                        (pipe.settings().replicationMode().streams() ? "S" : "There is no change stream that follows: s")
+                        (pipe.settings().replicationMode().streams()
+                                        ? "S"
+                                        : "There is no change stream that follows: s")
                                 + "et the mapping's resync to a new value, and the table is built anew"));
     }
 

@@ -64,8 +64,8 @@ class AlignmentTest {
                 Arrays.stream(known.split(" ")).map(AlignmentTest::attribute).toList();
         var shape = new SourceShape('r', attributes.getLast().number(), List.of(), 'd', List.of(), List.of());
         var names = sent.split(" ");
-        var places =
-                Alignment.of(names, new Followed(shape, 0, List.of(), List.of(), List.of(), attributes), new Lsn(commit));
+        var places = Alignment.of(
+                names, new Followed(shape, 0, List.of(), List.of(), List.of(), attributes), new Lsn(commit));
         assertThat(places.map(found -> found.entrySet().stream()
                                 .sorted(java.util.Map.Entry.comparingByValue())
                                 .map(entry -> entry.getKey().toString())

@@ -209,13 +209,13 @@ class CdcIT {
                     "ALTER TABLE shaped DROP COLUMN gone",
                     "INSERT INTO shaped VALUES (2, 'hidden', 'b', 7)");
             await().ignoreExceptions()
-                    .untilAsserted(() -> pipe.comparison("shaped")
-                            .columns("id", "v", "more")
-                            .assertEqual());
+                    .untilAsserted(() ->
+                            pipe.comparison("shaped").columns("id", "v", "more").assertEqual());
             assertThat(clickHouse.rows("SELECT id, gone FROM shaped FINAL ORDER BY id"))
                     .containsExactly(List.of("1", "x"), List.of("2", "\\N"));
             assertThat(pipe.status().tables().getFirst().problem()).isNull();
-            postgres.execute("ALTER TABLE shaped ALTER id TYPE bigint", "INSERT INTO shaped VALUES (3, 'hidden', 'c', 7)");
+            postgres.execute(
+                    "ALTER TABLE shaped ALTER id TYPE bigint", "INSERT INTO shaped VALUES (3, 'hidden', 'c', 7)");
             var problem = pipe.awaitFatal().problems().getFirst();
             assertThat(problem.reason()).isEqualTo("KeyColumnChanged");
             assertThat(problem.sentence()).contains("public.shaped, column id").contains("Int64", "Int32");

@@ -47,8 +47,13 @@ class EvolutionTest {
             boolean notNull = words.contains("!") || words.contains("*");
             columns.add(new SourceColumn(number, words.get(1), type, 0, notNull, words.contains("g")));
             shaped.add(new SourceShape.Column(
-                    number, words.get(1), type.oid(), -1, notNull, words.contains("g"), !words.contains("-")
-                            && !words.contains("g")));
+                    number,
+                    words.get(1),
+                    type.oid(),
+                    -1,
+                    notNull,
+                    words.contains("g"),
+                    !words.contains("-") && !words.contains("g")));
             if (words.contains("*")) {
                 key.add(number);
             }
@@ -176,11 +181,7 @@ class EvolutionTest {
         assertThat(build.followed().attributes())
                 .extracting(attribute -> attribute.number() + " " + String.join("/", attribute.names()) + " "
                         + attribute.since() + " " + attribute.until() + " " + attribute.missing())
-                .containsExactly(
-                        "1 id 0/0 null null",
-                        "2 v/w/x 0/0 null null",
-                        "3 n 0/0 0/64 null",
-                        "4 c 0/64 null 5");
+                .containsExactly("1 id 0/0 null null", "2 v/w/x 0/0 null null", "3 n 0/0 0/64 null", "4 c 0/64 null 5");
         assertThat(outcome(build, source("1 id int4 *, 2 x text, 4 c int4, 5 n text", 1)))
                 .isEqualTo("ColumnNameUsedAgain");
     }
@@ -220,7 +221,11 @@ class EvolutionTest {
     void a_NULL_that_came_is_a_NULL() {
         var before = "1 id int4 *, 2 n int4 !";
         var build = followed(recorded(before, null, true), before);
-        assertThat(Evolution.of(build, source(before, 1), Set.of(2)).followed().columns().getLast().clickHouseType())
+        assertThat(Evolution.of(build, source(before, 1), Set.of(2))
+                        .followed()
+                        .columns()
+                        .getLast()
+                        .clickHouseType())
                 .isEqualTo("Nullable(Int32)");
     }
 }

@@ -156,8 +156,7 @@ class ParkingIT {
         try (var pipe = pipe().table("healed").start()) {
             pipe.startLoad().awaitDone();
             pipe.awaitEqual("healed");
-            postgres.execute(
-                    "ALTER TABLE healed ALTER v TYPE numeric(20, 2)", "UPDATE healed SET v = v + 10000000000");
+            postgres.execute("ALTER TABLE healed ALTER v TYPE numeric(20, 2)", "UPDATE healed SET v = v + 10000000000");
             assertThat(pipe.awaitFatal().problems().getFirst().reason())
                     .as("no other table is left")
                     .isEqualTo("ColumnTypeChanged");

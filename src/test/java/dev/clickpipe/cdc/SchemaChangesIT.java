@@ -155,8 +155,9 @@ class SchemaChangesIT {
 
     /** Existing rows of which half have a value that is not sent when it does not change. */
     private void fill(String table) {
-        postgres.execute("INSERT INTO " + table
-                + " SELECT i, CASE WHEN i % 2 = 0 THEN repeat('x', 4000) || i ELSE 'v' END, i FROM generate_series(1, 10) i");
+        postgres.execute(
+                "INSERT INTO " + table
+                        + " SELECT i, CASE WHEN i % 2 = 0 THEN repeat('x', 4000) || i ELSE 'v' END, i FROM generate_series(1, 10) i");
     }
 
     /** Also while the target lacks columns, or the source is called otherwise. */
@@ -166,8 +167,8 @@ class SchemaChangesIT {
                 .ignoreExceptionsInstanceOf(ClickHouse.QueryFailed.class)
                 .untilAsserted(() -> {
                     assertThat(pipe.definition(table).failure()).isNull();
-                    var source = postgres.query(
-                            "SELECT " + pipe.definition(table).relid() + "::regclass");
+                    var source =
+                            postgres.query("SELECT " + pipe.definition(table).relid() + "::regclass");
                     var names = pipe.definition(table).columns().stream()
                             .map(TableDefinition.Column::name)
                             .filter(name -> !List.of(without).contains(name))
@@ -243,7 +244,13 @@ class SchemaChangesIT {
     /** The target is altered, or what it is now is recorded, and nobody hears of it. */
     @ParameterizedTest
     @ValueSource(
-            strings = {"ADD COLUMN IF", "RENAME COLUMN `n`", "MODIFY COLUMN `o`", "MATERIALIZE COLUMN `d`", "REMOVE DEFAULT"})
+            strings = {
+                "ADD COLUMN IF",
+                "RENAME COLUMN `n`",
+                "MODIFY COLUMN `o`",
+                "MATERIALIZE COLUMN `d`",
+                "REMOVE DEFAULT"
+            })
     void cutOff(String statement) throws Exception {
         var table = "cut_" + statement.toLowerCase().replaceAll("[ `]+", "_");
         create(table);
@@ -287,7 +294,8 @@ class SchemaChangesIT {
                     .filter(name -> name.equals("v") || name.equals("w"))
                     .findFirst()
                     .orElseThrow();
-            assertThat(clickHouse.rows("SELECT _clickpipe_operation, " + dropped + ", c, count(), uniqExact(id), uniqExact(_clickpipe_version)"
+            assertThat(clickHouse.rows("SELECT _clickpipe_operation, " + dropped
+                            + ", c, count(), uniqExact(id), uniqExact(_clickpipe_version)"
                             + " FROM history GROUP BY ALL ORDER BY ALL"))
                     .containsExactly(
                             List.of("insert", "x", "5", "1000", "1000", "1000"),
@@ -307,8 +315,7 @@ class SchemaChangesIT {
             postgres.execute("ALTER TABLE idle ADD c int DEFAULT 5", "ALTER TABLE idle RENAME v TO w");
             awaitEqual(pipe, "idle");
             assertThat(columns("idle").subList(0, 3))
-                    .containsExactly(
-                            List.of("id", "Int32"), List.of("w", "Nullable(String)"), List.of("n", "Int32"));
+                    .containsExactly(List.of("id", "Int32"), List.of("w", "Nullable(String)"), List.of("n", "Int32"));
         }
     }
 
@@ -378,8 +385,9 @@ class SchemaChangesIT {
                     "ALTER TABLE never_null ADD c int DEFAULT 5",
                     "INSERT INTO never_null VALUES (2, NULL, NULL), (3, 3, 3)");
             pipe.awaitConfirmed();
-            assertThat(clickHouse.rows("SELECT * EXCEPT (_clickpipe_version, _clickpipe_is_deleted, _clickpipe_synced_at)"
-                            + " FROM never_null FINAL ORDER BY id"))
+            assertThat(clickHouse.rows(
+                            "SELECT * EXCEPT (_clickpipe_version, _clickpipe_is_deleted, _clickpipe_synced_at)"
+                                    + " FROM never_null FINAL ORDER BY id"))
                     .containsExactly(List.of("1", "1", "5"), List.of("2", "0", "0"), List.of("3", "3", "3"));
         }
     }
@@ -398,12 +406,34 @@ class SchemaChangesIT {
                     "ALTER TABLE discreet ADD secret text DEFAULT 'hidden', ADD c int DEFAULT 5",
                     "INSERT INTO discreet VALUES (3, 'c', 'hidden', 'hidden', 7)");
             await().ignoreExceptionsInstanceOf(ClickHouse.QueryFailed.class)
-                    .untilAsserted(() -> pipe.comparison("discreet")
-                            .columns("id", "v", "c")
-                            .assertEqual());
-            assertThat(columns("discreet"))
-                    .extracting(List::getFirst)
-                    .containsExactly("id", "v", "c");
+                    .untilAsserted(() ->
+                            pipe.comparison("discreet").columns("id", "v", "c").assertEqual());
+            assertThat(columns("discreet")).extracting(List::getFirst).containsExactly("id", "v", "c");
+        }
+    }
+
+    /** The root has no default of before, its partitions have; their columns have other numbers. */
+    @Test
+    void partitions() throws Exception {
+        postgres.execute(
+                "CREATE TABLE parted (id int, v text, PRIMARY KEY (id)) PARTITION BY RANGE (id)",
+                "CREATE TABLE parted_a PARTITION OF parted FOR VALUES FROM (0) TO (100)",
+                "CREATE TABLE parted_b (gone int, v text, id int NOT NULL)",
+                "ALTER TABLE parted_b DROP gone",
+                "ALTER TABLE parted ATTACH PARTITION parted_b FOR VALUES FROM (100) TO (200)");
+        try (var pipe = pipe().table("parted").start()) {
+            postgres.execute("INSERT INTO parted SELECT i, 'x' FROM generate_series(1, 199, 9) i");
+            awaitEqual(pipe, "parted");
+            postgres.transaction(
+                    "ALTER TABLE parted ADD c int DEFAULT 5",
+                    "ALTER TABLE parted RENAME v TO w",
+                    "UPDATE parted SET id = id + 100 WHERE id < 50",
+                    "UPDATE parted SET c = 6 WHERE id % 2 = 0");
+            awaitEqual(pipe, "parted");
+            postgres.execute(
+                    "CREATE TABLE parted_c PARTITION OF parted FOR VALUES FROM (200) TO (300)",
+                    "INSERT INTO parted VALUES (250, 'new', 7)");
+            awaitEqual(pipe, "parted");
         }
     }
 
@@ -452,10 +482,9 @@ class SchemaChangesIT {
             pipe.rebuild("anew");
             postgres.execute("ALTER TABLE anew ADD c int DEFAULT 3", "ALTER TABLE anew RENAME b TO d");
             postgres.execute("INSERT INTO anew (id, c, d) VALUES (11, 4, 5)");
-            await().untilAsserted(() -> assertThat(pipe.definitions())
-                    .hasSize(2)
-                    .allMatch(build -> build.columns().stream()
-                            .anyMatch(column -> column.name().equals("d"))));
+            await().untilAsserted(
+                            () -> assertThat(pipe.definitions()).hasSize(2).allMatch(build -> build.columns().stream()
+                                    .anyMatch(column -> column.name().equals("d"))));
             awaitEqual(pipe, "anew");
             pipe.startLoad().awaitDone();
             postgres.execute("ALTER TABLE anew DROP c", "UPDATE anew SET d = 6 WHERE id = 2");
@@ -490,13 +519,15 @@ class SchemaChangesIT {
             postgres.execute("ALTER TABLE " + table + " DROP c, ALTER n DROP NOT NULL");
             load.awaitRows(9000);
             postgres.execute(
-                    "UPDATE " + table + " SET n = NULL WHERE id % 50 = 0", "DELETE FROM " + table + " WHERE id % 99 = 0");
+                    "UPDATE " + table + " SET n = NULL WHERE id % 50 = 0",
+                    "DELETE FROM " + table + " WHERE id % 99 = 0");
             load.awaitDone();
             if (engine.appendOnly()) {
                 pipe.awaitConfirmed();
                 pipe.awaitSettled();
-                assertThat(clickHouse.query("SELECT count() = uniqExact(_clickpipe_operation, id, _clickpipe_version) FROM "
-                                + table))
+                assertThat(clickHouse.query(
+                                "SELECT count() = uniqExact(_clickpipe_operation, id, _clickpipe_version) FROM "
+                                        + table))
                         .isEqualTo("1");
             } else {
                 awaitEqual(pipe, table);

@@ -109,8 +109,8 @@ class WideningTest {
     @CsvSource({"0.1, 0.10000000149011612", "NaN, NaN", "-Infinity, -Infinity", "16777216, 1.6777216E7"})
     void aNarrowFloatBecomesTheSameNumber(String text, String wide) {
         var to = type("float8");
-        var encoder = Widening.encoder(
-                type("float4"), to, TypeMapping.of(to, 0, true).encoder());
+        var encoder =
+                Widening.encoder(type("float4"), to, TypeMapping.of(to, 0, true).encoder());
         assertThat(new String(Widening.encoded(encoder, text), StandardCharsets.UTF_8))
                 .isEqualTo(wide);
     }

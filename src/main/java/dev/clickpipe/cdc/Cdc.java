@@ -124,7 +124,10 @@ public final class Cdc implements Mode {
             try {
                 connect(stop);
             } catch (SchemaChanged e) {
-                LOG.info("{}: it is brought to it", e.getMessage());
+                LOG.info(
+                        "{}: connecting again to bring {} to it",
+                        e.getMessage(),
+                        e.table().target());
                 if (e.nullArrived() > 0) {
                     nullArrived
                             .computeIfAbsent(e.table().build(), build -> new HashSet<>())

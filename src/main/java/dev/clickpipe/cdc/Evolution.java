@@ -195,7 +195,7 @@ record Evolution(List<SchemaChange> changes, Followed followed) {
                 widened.add(new SchemaChange.Widened(next, column.clickHouseType()));
             }
             columns.add(next);
-            attributes.compute(column.number(), (number, attribute) -> learned(attribute, source.name(), type));
+            attributes.compute(column.number(), (number, attribute) -> learned(attribute, source.name(), type, true));
         }
 
         /** A column that is not replicated: it was not wanted, or is new. */
@@ -205,14 +205,19 @@ record Evolution(List<SchemaChange> changes, Followed followed) {
             var before = former == null
                     ? null
                     : former.shape().column(column.number()).orElse(null);
-            if (before != null && before.generated() && !column.generated()) {
+            boolean sent = column.published() && !column.generated();
+            if (before != null
+                    && !(before.published() && !before.generated())
+                    && sent
+                    && !excluded.contains(column.name())) {
                 throw refused(
                         "ColumnNotReplicated",
                         column.name(),
-                        "it was GENERATED ALWAYS AS, and is an ordinary column now",
+                        "it is published now, and was not: it was generated, or the publication's column list left it"
+                                + " out; what the rows from before have is not in the stream",
                         null);
             }
-            boolean wanted = isNew && column.published() && !column.generated() && !excluded.contains(column.name());
+            boolean wanted = isNew && sent && !excluded.contains(column.name());
             if (wanted) {
                 add(column);
             }
@@ -230,7 +235,7 @@ record Evolution(List<SchemaChange> changes, Followed followed) {
                                     column.published(),
                                     wanted,
                                     missing)
-                            : learned(attribute, column.name(), source.type()));
+                            : learned(attribute, column.name(), source.type(), column.published()));
         }
 
         private void add(SourceShape.Column column) {
@@ -280,14 +285,14 @@ record Evolution(List<SchemaChange> changes, Followed followed) {
             }
         }
 
-        private static Attribute learned(Attribute attribute, String name, PgType type) {
+        private static Attribute learned(Attribute attribute, String name, PgType type, boolean published) {
             return new Attribute(
                     attribute.number(),
                     with(attribute.names(), name),
                     with(attribute.types(), type),
                     attribute.since(),
                     attribute.until(),
-                    attribute.published(),
+                    published,
                     attribute.replicated(),
                     attribute.missing());
         }

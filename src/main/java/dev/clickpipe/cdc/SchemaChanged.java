@@ -18,7 +18,7 @@ final class SchemaChanged extends RuntimeException {
 
     /** @param nullArrived the number of a column that held NULL, though it must not by what is recorded; 0: none */
     SchemaChanged(TableDefinition table, int nullArrived) {
-        super(table.source() + " is not what " + table.target() + " was made for any more");
+        super("the schema of " + table.source() + " has changed");
         this.table = table;
         this.nullArrived = nullArrived;
     }

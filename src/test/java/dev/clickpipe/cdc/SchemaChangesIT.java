@@ -412,6 +412,31 @@ class SchemaChangesIT {
         }
     }
 
+    /** The root has no default of before, its partitions have; their columns have other numbers. */
+    @Test
+    void partitions() throws Exception {
+        postgres.execute(
+                "CREATE TABLE parted (id int, v text, PRIMARY KEY (id)) PARTITION BY RANGE (id)",
+                "CREATE TABLE parted_a PARTITION OF parted FOR VALUES FROM (0) TO (100)",
+                "CREATE TABLE parted_b (gone int, v text, id int NOT NULL)",
+                "ALTER TABLE parted_b DROP gone",
+                "ALTER TABLE parted ATTACH PARTITION parted_b FOR VALUES FROM (100) TO (200)");
+        try (var pipe = pipe().table("parted").start()) {
+            postgres.execute("INSERT INTO parted SELECT i, 'x' FROM generate_series(1, 199, 9) i");
+            awaitEqual(pipe, "parted");
+            postgres.transaction(
+                    "ALTER TABLE parted ADD c int DEFAULT 5",
+                    "ALTER TABLE parted RENAME v TO w",
+                    "UPDATE parted SET id = id + 100 WHERE id < 50",
+                    "UPDATE parted SET c = 6 WHERE id % 2 = 0");
+            awaitEqual(pipe, "parted");
+            postgres.execute(
+                    "CREATE TABLE parted_c PARTITION OF parted FOR VALUES FROM (200) TO (300)",
+                    "INSERT INTO parted VALUES (250, 'new', 7)");
+            awaitEqual(pipe, "parted");
+        }
+    }
+
     /** A role that may read nothing but what is replicated; the load reads by ctid, too. */
     @Test
     void columnGrants() throws Exception {

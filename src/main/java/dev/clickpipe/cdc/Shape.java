@@ -51,12 +51,12 @@ record Shape(int[] sources, ValueEncoder[] encoders, Problem problem) {
         for (int i = 0; i < sources.length; i++) {
             var column = columns.get(i);
             sources[i] = place(relation, column.name());
-            encoders[i] = column.mapping().encoder();
+            encoders[i] = target.definition().mapping(column).encoder();
             if (sources[i] < 0) {
                 missing.add(column.name());
             } else if (changed(column, relation.columns().get(sources[i]))) {
-                encoders[i] = changedType(relation, sources[i], target, column, catalogue)
-                        .encoder();
+                var mapping = changedType(relation, sources[i], target, column, catalogue);
+                encoders[i] = target.definition().mapping(column, mapping).encoder();
             }
         }
         return new Shape(sources, encoders, problem(relation, added, missing));

@@ -26,7 +26,7 @@ import org.junit.jupiter.api.io.TempDir;
 class LargeValuesIT {
     private static final int MEGABYTES = Integer.getInteger("clickpipe.test.largeValueMegabytes", 10);
 
-    /** What docs/types.md says. */
+    /** As docs/types.md says. */
     private static final int HEAP_PER_VALUE = 6;
 
     /** Of a worker without large values. */

@@ -3,23 +3,8 @@ package dev.clickpipe.api;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.generator.annotation.Required;
 import io.fabric8.generator.annotation.Size;
-import io.fabric8.generator.annotation.ValidationRule;
 
-/** What becomes of one source column. */
-@ValidationRule(
-        value = "!has(self.targetType) || !self.targetType.contains('Nullable(')",
-        fieldPath = ".targetType",
-        message =
-                "leave Nullable out of targetType: nullable says whether the column holds NULL, and elements of arrays always may")
-@ValidationRule(
-        value = "has(self.targetType) || has(self.nullable)",
-        message = "say targetType, nullable or both; a column that is to be mapped by itself is left out")
-@ValidationRule(
-        value =
-                "!has(self.targetType) || !self.targetType.startsWith('Array(') || !has(self.nullable) || !self.nullable",
-        fieldPath = ".nullable",
-        message =
-                "ClickHouse has no Nullable(Array): a NULL array becomes the empty one; targetType String with nullable true keeps it apart")
+/** What becomes of one source column. Setup looks at what is wrong with it: rules on so many columns would cost the API server too much. */
 public record ColumnMapping(
         @Required
         @Size(min = 1, max = 63)
@@ -33,4 +18,9 @@ public record ColumnMapping(
 
         @JsonPropertyDescription(
                 "true: the target column is Nullable. false: NULL becomes the type's default value. Empty: as allowNullableColumns and the source column have it.")
-        Boolean nullable) {}
+        Boolean nullable) {
+
+    public ColumnMapping {
+        targetType = targetType == null || targetType.isBlank() ? null : targetType;
+    }
+}

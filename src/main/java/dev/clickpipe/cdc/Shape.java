@@ -56,7 +56,7 @@ record Shape(int[] sources, ValueEncoder[] encoders, byte[][] absent) {
             var attribute = attributes.get(column.number());
             shape.sources[i] = places.getOrDefault(column.number(), -1);
             shape.encoders[i] = shape.sources[i] < 0
-                    ? column.mapping().encoder()
+                    ? definition.mapping(column).encoder()
                     : encoder(relation, shape.sources[i], target, column, attribute);
             shape.absent[i] = absent(target, column, attribute);
         }
@@ -84,7 +84,7 @@ record Shape(int[] sources, ValueEncoder[] encoders, byte[][] absent) {
     private static ValueEncoder encoder(
             Relation relation, int place, Target target, Column column, Attribute attribute) {
         var sent = relation.columns().get(place);
-        var encoder = column.mapping().encoder();
+        var encoder = target.definition().mapping(column).encoder();
         if (isOf(sent, column.type())) {
             return encoder;
         }

@@ -304,6 +304,16 @@ public record TableDefinition(
         return with(build, target, keyColumns, columns, number, request, replacement, publishing, streaming, loading);
     }
 
+    /** How a column's values get there; those of the key by which a ReplacingMergeTree takes rows for the same stay distinct. */
+    public Mapping mapping(Column column) {
+        return mapping(column, column.mapping());
+    }
+
+    /** The same by another mapping of the column. */
+    public Mapping mapping(Column column, Mapping mapping) {
+        return sortingKey.contains(column.name()) && !engine.appendOnly() ? mapping.ofKey() : mapping;
+    }
+
     /** Schema and table as people write them in messages; not quoted, not for SQL. */
     public String source() {
         return sourceSchema + "." + sourceTable;

@@ -21,7 +21,7 @@ import java.util.stream.Collectors;
  *   <li>NULL stays NULL: {@code Nullable(T)} where the source allows it. There is no Nullable(Array): a NULL array becomes
  *       the empty array. Elements of arrays may always be NULL.
  *   <li>Dates and times outside the target's range, {@code infinity} among them, become the nearest end of the range, so
- *       that they sort and compare as before.
+ *       that they sort and compare as before; in a key only where no two values become one: {@link Mapping#ofKey}.
  *   <li>For anything else that the target can't hold (NaN in a Decimal, an array of other dimensions than the column's) no
  *       value is made up, and NULL would be one: {@link UnrepresentableValue}.
  * </ul>

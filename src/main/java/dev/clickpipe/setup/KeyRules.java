@@ -144,6 +144,11 @@ final class KeyRules {
                         column.name(),
                         "the mapping's columns name it, and excludedColumns leaves it out",
                         "Take it out of one of the two");
+            } else if (column.targetType() != null && column.targetType().contains("Nullable(")) {
+                columnProblem(
+                        column.name(),
+                        "targetType is " + column.targetType(),
+                        "Leave Nullable out: nullable says whether the column holds NULL, and elements of arrays always may");
             } else if (!chosen.add(column.name())) {
                 columnProblem(column.name(), "the mapping's columns name it twice", "Name each column once");
             }

@@ -174,7 +174,7 @@ final class ChunkLoader implements AutoCloseable {
             prefix.tab();
         }
         var columns = definition.columns().stream()
-                .map(column -> new CopyRowEncoder.Column(column.name(), column.mapping()))
+                .map(column -> new CopyRowEncoder.Column(column.name(), definition.mapping(column)))
                 .toList();
         return new CopyRowEncoder(definition.source(), columns, prefix.toByteArray());
     }

@@ -194,6 +194,35 @@ class TypeMappingTest {
         }
     }
 
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "date|infinity|2299-12-31",
+                "date|1900-01-01|1900-01-01",
+                "date|2299-12-30|2299-12-30",
+                "date|2299-12-31|",
+                "date|2300-01-01|",
+                "date|-infinity|",
+                "date|1899-12-31|",
+                "timestamptz|infinity|9999-12-31 23:59:59.999999",
+                "timestamptz|9999-12-31 23:59:59.999999+00|",
+                "timestamptz|9999-12-31 23:59:59.999998+00|9999-12-31 23:59:59.999998",
+                "timestamptz|0001-01-01 00:00:00+00|0001-01-01 00:00:00",
+                "timestamp|0044-03-15 00:00:00 BC|",
+                "int4|7|7"
+            })
+    void keys_stay_distinct(String type, String postgres, String clickHouse) {
+        var mapping = TypeMapping.of(scalar(type, -1), 0, false).ofKey();
+        if (clickHouse != null) {
+            assertThat(encoded(mapping, postgres)).isEqualTo(clickHouse);
+        } else {
+            assertThatThrownBy(() -> encoded(mapping, postgres))
+                    .isInstanceOf(UnrepresentableValue.class)
+                    .hasMessageContaining("a key at the end of the range or beyond in a column of type");
+        }
+    }
+
     @Nested
     class Choices {
         private static final PgType NUMERIC = scalar("numeric", -1);

@@ -153,6 +153,8 @@ class TypesPageTest {
                   `targetType: String`; a date from 0001 to 9999 also fits into `DateTime64(0)`. The workers' metric
                   `clickpipe_values_clamped_total` counts them; to find them:
                   `SELECT count() FROM t FINAL WHERE d IN ('1900-01-01', '2299-12-31')`.
+                  In the sorting key of a ReplacingMergeTree two values must not become one: only `infinity` is taken to the end
+                  there, any other such value stops the table.
                 - **For any other value that the target does not hold none is made up, and NULL would be one: the table stops**, the
                   others go on. These are NaN in a numeric with a precision, an array with other dimensions than the column is declared
                   with (Postgres does not hold values to them), and what a chosen type does not hold.
@@ -191,7 +193,7 @@ class TypesPageTest {
                 ## When a table stops with UnrepresentableValue
 
                 The message names the table, the column and what sort of value it was, for instance `NaN in a column of type
-                Decimal(10, 2)`. Nothing of the table is lost: its changes since then come with the rebuild. Either
+                Decimal(10, 2)` or `a key at the end of the range or beyond in a column of type Date32`. Nothing of the table is lost: its changes since then come with the rebuild. Either
 
                 1. give the column a type that holds the value, most simply `columns: [{name: price, targetType: String}]`: the table is
                    built anew beside the old one; or
@@ -205,14 +207,17 @@ class TypesPageTest {
         GeneratedFile.check(FILE, page.toString());
     }
 
-    /** Measured by LargeValuesIT. */
+    /** As LargeValuesIT has it. */
     private static final String LARGE = """
-            A value goes through as one piece, up to what Postgres stores (1 GB as text; a bytea counts twice, as it is sent in
-            hexadecimal). A worker then needs heap for it 6 times over, each of the load's readers that meets one at the same
-            time, and 64 MB besides; its container half as much again. For values of 100 MB: `workers.resources.limits.memory: 1Gi`.
-            The test that holds this with values of 10 MB does so with larger ones by hand:
+            A value goes through a worker as one piece, several times over. `LargeValuesIT` holds that text, bytea and jsonb of 10 MB
+            come through load and stream, unchanged ones that are looked up included, in a heap of 64 MB and 6 times the value's
+            size. By hand it does so with other sizes:
 
                 mvn test -Dtest=LargeValuesIT -Dclickpipe.test.largeValueMegabytes=100
+
+            With 100 MB the load passes in that heap (664 MB), and the stream does not, for it holds several values at once: a
+            worker that ends with OutOfMemoryError loses nothing, but needs more in `workers.resources`. Of the container's memory
+            65 % are heap.
             """;
 
     private static Map<String, String> choices() {

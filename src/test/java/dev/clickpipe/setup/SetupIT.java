@@ -223,20 +223,21 @@ class SetupIT {
                         "columns: unknown, excluded, of types that do not hold the values, a Nullable array",
                         world -> {
                             world.source(
-                                    "CREATE TABLE a (id int PRIMARY KEY, n numeric, t timestamp, x text, i int[])");
+                                    "CREATE TABLE a (id int PRIMARY KEY, n numeric, t timestamp, x text, i int[], m numeric)");
                             world.pipe()
                                     .map(
                                             "public.a",
                                             "excludedColumns: [x]",
                                             "columns: [{name: nix, nullable: false}, {name: x, targetType: String}, {name: n, targetType: Float64}, "
-                                                    + "{name: t, targetType: DateTime}, {name: id, targetType: Int16}, {name: i, nullable: true}]");
+                                                    + "{name: t, targetType: DateTime}, {name: id, targetType: Int16}, {name: i, nullable: true}, {name: m, targetType: 'Nullable(Decimal(9, 2))'}]");
                         },
                         "ColumnMappingInvalid|table public.a, column nix|does not have it",
                         "ColumnMappingInvalid|table public.a, column x|excludedColumns",
                         "ColumnMappingInvalid|table public.a, column n|Choose one of: Decimal(P, S), an Int or UInt, String",
                         "ColumnMappingInvalid|table public.a, column t|DateTime64(P)",
                         "ColumnMappingInvalid|table public.a, column id|column of type Int16",
-                        "ColumnMappingInvalid|table public.a, column i|no Nullable(Array)"),
+                        "ColumnMappingInvalid|table public.a, column i|no Nullable(Array)",
+                        "ColumnMappingInvalid|table public.a, column m|Leave Nullable out"),
                 refusal(
                         "column names of the pipe's own, a generated key",
                         world -> {

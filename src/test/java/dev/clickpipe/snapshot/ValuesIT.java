@@ -73,10 +73,13 @@ class ValuesIT {
                         "INSERT INTO strict_numbers VALUES (1, 1.5), (2, 'NaN')",
                         "CREATE TABLE ragged (id int PRIMARY KEY, a int[])",
                         "INSERT INTO ragged VALUES (1, '{1}'), (2, '{{1,2},{3,4}}')",
+                        "CREATE TABLE moments (id int, d date, t timestamptz, PRIMARY KEY (id, d, t))",
+                        "INSERT INTO moments VALUES (1, 'infinity', 'infinity'), (1, '1900-01-01', '2024-01-01'), (1, '9999-12-31', '2024-01-01')",
                         "CREATE TABLE innocent (id int PRIMARY KEY)",
                         "INSERT INTO innocent VALUES (1)");
         try (var pipe = pipe().table("public", "strict_numbers", ReplacingMergeTree)
                 .table("public", "ragged", MergeTree)
+                .table("public", "moments", ReplacingMergeTree)
                 .table("public", "innocent", ReplacingMergeTree)) {
             assertThatThrownBy(pipe::load).isInstanceOfSatisfying(PipeException.class, e -> {
                 assertThat(e.retryable()).isFalse();
@@ -84,6 +87,7 @@ class ValuesIT {
                         .extracting(problem -> problem.object() + ": " + problem.message())
                         .containsExactlyInAnyOrder(
                                 "table public.strict_numbers, column price: the target has no value for NaN in a column of type Decimal(4, 1)",
+                                "table public.moments, column d: the target has no value for a key at the end of the range or beyond in a column of type Date32",
                                 "table public.ragged, column a: the target has no value for a 2-dimensional array in a column of type Array(Nullable(Int32))");
                 assertThat(e.problems())
                         .allSatisfy(problem -> assertThat(problem.remedy()).isNotBlank());
@@ -95,6 +99,7 @@ class ValuesIT {
             POSTGRES.client()
                     .execute(
                             "UPDATE strict_numbers SET price = 0 WHERE id = 2",
+                            "DELETE FROM moments WHERE d = '9999-12-31'",
                             "DELETE FROM ragged WHERE id = 1",
                             "ALTER TABLE ragged ALTER COLUMN a TYPE int[][]");
             assertThat(POSTGRES.client().query("SELECT pg_relation_filenode('ragged')"))
@@ -103,6 +108,10 @@ class ValuesIT {
             pipe.table("public", "ragged", MergeTree).load();
             pipe.compare("public", "strict_numbers").assertEqual();
             pipe.compare("public", "ragged").assertEqual();
+            pipe.compare("public", "moments")
+                    .expecting("d", text -> text.equals("infinity") ? "2299-12-31" : text)
+                    .expecting("t", text -> text.equals("infinity") ? "9999-12-31 23:59:59.999999" : text)
+                    .assertEqual();
         }
     }
 

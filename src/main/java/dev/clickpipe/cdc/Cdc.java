@@ -2,6 +2,7 @@ package dev.clickpipe.cdc;
 
 import dev.clickpipe.clickhouse.ClickHouseClient;
 import dev.clickpipe.clickhouse.Definitions;
+import dev.clickpipe.clickhouse.Manifests;
 import dev.clickpipe.clickhouse.Offsets;
 import dev.clickpipe.clickhouse.Offsets.Offset;
 import dev.clickpipe.clickhouse.TableDefinition;
@@ -23,6 +24,7 @@ import java.sql.SQLException;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -63,6 +65,8 @@ public final class Cdc implements Mode {
     private static final Duration DRAIN = Duration.ofSeconds(4);
     /** A Postgres that shuts down waits for us; we don't let it wait longer than this for ClickHouse. */
     private static final Duration SHUTDOWN_PATIENCE = Duration.ofSeconds(5);
+    /** The stream confirms nothing for the sake of a load that has not begun, but not longer than this. */
+    private static final Duration LONGEST_HOLD = Duration.ofMinutes(10);
     /** How long a former worker's insert may take to end. */
     private static final Duration FORMER_INSERTS = Duration.ofSeconds(30);
 
@@ -75,6 +79,9 @@ public final class Cdc implements Mode {
     private final Progress progress;
     private final Duration idleInterval;
     private final SourceMonitor monitor;
+    /** When a build was first seen whose load has not begun, by {@link System#nanoTime}. */
+    private final Map<String, Long> heldSince = new HashMap<>();
+
     private boolean accompanied;
     /** What the connection goes by; written where it begins, on one thread at a time. */
     private volatile List<TableDefinition> definitions = List.of();
@@ -145,8 +152,7 @@ public final class Cdc implements Mode {
         var source = lookAtSource(agenda.follow());
         var start = new Offset(offset.slot(), offset.systemIdentifier(), agenda.from());
         var unchanged = new UnchangedValues(new TargetLookup(clickHouse), new SourceLookup(postgres), progress);
-        try (var applier = new Applier(clickHouse, offsets, start, comment(), unchanged, progress);
-                var stream = ReplicationStream.start(postgres, pipe.slot(), agenda.publications(), start.lsn())) {
+        try (var stream = ReplicationStream.start(postgres, pipe.slot(), agenda.publications(), start.lsn())) {
             // From here on no other worker reads the slot. One that did until now may have got further.
             awaitFormerInserts(stream, stop);
             if (!offsets.read().map(Offset::lsn).equals(Optional.of(offset.lsn()))) {
@@ -156,13 +162,19 @@ public final class Cdc implements Mode {
                 offsets.record(start);
             }
             var begun = whileAlive(stream, () -> carryOut(agenda, source));
+            var tenure = whileAlive(stream, () -> tenure(begun.follow()));
+            var held = held(begun.follow());
             var targets = whileAlive(stream, () -> begun.follow().stream()
-                    .map(build -> builds.target(build, begun.from()))
+                    .filter(build -> !held.contains(build))
+                    .map(build -> builds.target(build, begun.from(), tenure))
                     .toList());
             progress.started(start.lsn());
             LOG.info("following slot {} from {} into {} tables", pipe.slot(), start.lsn(), targets.size());
             monitor.watch(begun.follow());
-            new Follower(stream, applier, new Changes(writers(targets), progress), begun).follow(stop);
+            try (var applier = new Applier(
+                    clickHouse, held.isEmpty() ? Optional.of(offsets) : Optional.empty(), start, tenure, comment(), unchanged, progress)) {
+                new Follower(stream, applier, new Changes(writers(targets), progress), begun, held).follow(stop);
+            }
             LOG.info("acknowledged up to {}", stream.acknowledged());
         } finally {
             monitor.watch(List.of());
@@ -179,6 +191,49 @@ public final class Cdc implements Mode {
                         "pipe " + pipe,
                         "no table is set up to be followed by a stream",
                         "Run setup with replicationMode cdc or cdc_only")));
+    }
+
+    /**
+     * Append-only builds whose load has not begun: nobody knows yet which commits will be in its rows, and what is inserted can
+     * be deleted again, but not be taken back from the materialized views that have seen it. So they are not written, and the
+     * position stays; when the load's boundary is known the stream is read again from here, which is before it.
+     *
+     * <p>A load that does not begin must not fill the source with WAL. After {@link #LONGEST_HOLD} the table is written, and cut
+     * when the boundary is known.
+     */
+    private List<TableDefinition> held(List<TableDefinition> follow) {
+        var waiting = follow.stream()
+                .filter(build -> pipe.settings().replicationMode().loads()
+                        && build.engine().appendOnly()
+                        && build.boundary() == null)
+                .toList();
+        heldSince.keySet().retainAll(waiting.stream().map(TableDefinition::build).toList());
+        waiting.forEach(build -> heldSince.putIfAbsent(build.build(), System.nanoTime()));
+        return waiting.stream()
+                .filter(build -> {
+                    if (!isHoldOver(build)) {
+                        LOG.info("{}: the stream waits for its load to begin", build.source());
+                        return true;
+                    }
+                    LOG.warn(
+                            "{}: its load has not begun in {} minutes, and the stream goes on; materialized views behind"
+                                    + " {} will see some rows twice, in the stream and in the load",
+                            build.source(),
+                            LONGEST_HOLD.toMinutes(),
+                            build.target());
+                    return false;
+                })
+                .toList();
+    }
+
+    private boolean isHoldOver(TableDefinition build) {
+        return System.nanoTime() - heldSince.get(build.build()) > LONGEST_HOLD.toNanos();
+    }
+
+    private Manifests.Tenure tenure(List<TableDefinition> follow) {
+        return follow.stream().anyMatch(build -> build.engine().appendOnly())
+                ? new Manifests(clickHouse, pipe).begin()
+                : null;
     }
 
     private SourceTables lookAtSource(List<TableDefinition> follow) {
@@ -232,6 +287,8 @@ public final class Cdc implements Mode {
         private final long interval =
                 Duration.ofSeconds(pipe.settings().syncIntervalSeconds()).toNanos();
         private final Agenda begun;
+        /** For whose sake nothing is confirmed. */
+        private final List<TableDefinition> held;
 
         private Batch batch = new Batch();
         private long appliedAt = System.nanoTime() - idleInterval.toNanos();
@@ -246,15 +303,21 @@ public final class Cdc implements Mode {
         private List<TableDefinition> agendaOf;
         private Lsn agendaAt;
 
-        Follower(ReplicationStream stream, Applier applier, Changes changes, Agenda begun) {
+        Follower(
+                ReplicationStream stream,
+                Applier applier,
+                Changes changes,
+                Agenda begun,
+                List<TableDefinition> held) {
             this.stream = stream;
             this.applier = applier;
             this.changes = changes;
             this.begun = begun;
+            this.held = held;
         }
 
         void follow(Stop stop) throws InterruptedException {
-            while (!stop.requested() && !isAgendaDue()) {
+            while (!stop.requested() && !isAgendaDue() && held.stream().noneMatch(Cdc.this::isHoldOver)) {
                 monitor.throwFailure();
                 applier.poll().ifPresent(this::confirmed);
                 if (!applier.busy() && due()) {
@@ -304,12 +367,13 @@ public final class Cdc implements Mode {
             if (full()) {
                 return true;
             }
-            if (stream.inTransaction()) {
+            if (stream.inTransaction() || batch.incomplete()) {
                 return false;
             }
             long now = System.nanoTime();
             if (batch.isEmpty()) {
-                return stream.position().compareTo(stream.acknowledged()) > 0
+                return held.isEmpty()
+                        && stream.position().compareTo(stream.acknowledged()) > 0
                         && (stream.replyRequested() || isAwaited() || now - appliedAt >= idleInterval.toNanos());
             }
             return now - batch.firstChangeAt() >= interval || stream.replyRequested();
@@ -324,9 +388,11 @@ public final class Cdc implements Mode {
         /** Whether nothing more may be read into the batch. A transaction is split only when it fills a batch by itself. */
         private boolean full() {
             return batch.fenced()
-                    || (stream.inTransaction()
-                            ? batch.rowsOfTransaction() >= batchRows || batch.bytesOfTransaction() >= BATCH_BYTES
-                            : batch.rows() >= batchRows || batch.bytes() >= BATCH_BYTES);
+                    || !batch.incomplete()
+                            && (stream.inTransaction()
+                                    ? batch.rowsOfTransaction() >= batchRows
+                                            || batch.bytesOfTransaction() >= BATCH_BYTES
+                                    : batch.rows() >= batchRows || batch.bytes() >= BATCH_BYTES);
         }
 
         private void apply() {
@@ -337,7 +403,9 @@ public final class Cdc implements Mode {
         }
 
         private void confirmed(Batch done) {
-            stream.acknowledge(done.end());
+            if (held.isEmpty()) {
+                stream.acknowledge(done.end());
+            }
             progress.confirmed(stream.acknowledged(), oldestPending());
             if (!done.isEmpty()) {
                 LOG.debug("{} rows ({} bytes) are in ClickHouse, up to {}", done.rows(), done.bytes(), done.end());

@@ -71,6 +71,38 @@ public record TargetTable(
         return columns;
     }
 
+    /**
+     * How many inserts an append-only target knows again by their tokens. An insert is sent again right after a crash; in between
+     * come the load's, of which a block counts once for each partition.
+     */
+    private static final String REMEMBERED_INSERTS = "10000";
+
+    private static final Pattern WINDOW = Pattern.compile("\\b(?:non_)?replicated_deduplication_window = '?(\\d+)");
+
+    /**
+     * Whether the table knows an insert again by its token (ClickHouse documentation, "Deduplicating inserts on retries"), with
+     * what the server presets where the table does not say.
+     */
+    public static boolean deduplicates(ClickHouseClient clickHouse, String name) {
+        return clickHouse.query("""
+
+                        SELECT engine_full, if(startsWith(engine, 'Replicated') OR startsWith(engine, 'Shared'),
+                            (SELECT any(value) FROM system.replicated_merge_tree_settings WHERE name = 'replicated_deduplication_window'),
+                            (SELECT any(value) FROM system.merge_tree_settings WHERE name = 'non_replicated_deduplication_window')) AS preset
+                        FROM system.tables WHERE database = {database:String} AND name = {table:String}
+                        """, Map.of("database", clickHouse.database(), "table", name)).stream()
+                .anyMatch(row -> {
+                    var engine = (String) row.get("engine_full");
+                    var set = WINDOW.matcher(engine)
+                            .results()
+                            .filter(found -> found.group().startsWith("non_")
+                                    != ENGINE_PREFIX.matcher(engine).find())
+                            .map(found -> found.group(1))
+                            .findFirst();
+                    return !set.orElse((String) row.get("preset")).equals("0");
+                });
+    }
+
     /** The engine with its arguments: FINAL reads the newest version of a row, and none of a deleted one. */
     public static String engine(TableDefinition definition, boolean deleteOnMerge) {
         if (definition.engine().appendOnly()) {
@@ -183,6 +215,13 @@ public record TargetTable(
                     Clause.SETTINGS,
                     "allow_nullable_key = 1",
                     (there, ours) -> there.contains("allow_nullable_key") ? there : there + ", " + ours);
+        }
+        if (definition.engine().appendOnly()) {
+            clauses.merge(
+                    Clause.SETTINGS,
+                    "non_replicated_deduplication_window = " + REMEMBERED_INSERTS,
+                    (there, ours) ->
+                            there.contains("non_replicated_deduplication_window") ? there : there + ", " + ours);
         }
         return "CREATE TABLE " + identifier(definition.target()) + " (\n    " + String.join(",\n    ", columns)
                 + "\n) ENGINE = " + engine

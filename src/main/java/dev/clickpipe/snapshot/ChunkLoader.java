@@ -68,7 +68,7 @@ final class ChunkLoader implements AutoCloseable {
                 rows -> clickHouse.insert(new ClickHouseClient.Insert(
                         definition.target(),
                         columns(definition),
-                        settings(definition),
+                        settings(work),
                         out -> copy(rows, encoder(definition), out, progress))));
         if (outcome == ChunkReader.Outcome.DROPPED && work.entry().chunk().relid() == definition.relid()) {
             throw missing(definition);
@@ -136,10 +136,21 @@ final class ChunkLoader implements AutoCloseable {
         return new CopyRowEncoder(definition.source(), columns, prefix.toByteArray());
     }
 
-    private Map<String, String> settings(TableDefinition definition) {
+    private static Map<String, String> settings(Schedule.Work work) {
+        var definition = work.table().definition;
         var settings = new HashMap<>(TypeMapping.INSERT_SETTINGS);
-        // Chunks of a table without a key may well be equal, and both count: ClickHouse would drop one as sent twice.
-        settings.put("insert_deduplication_token", UUID.randomUUID().toString());
+        // Chunks of a table without a key may well be equal, and both count: ClickHouse would drop one as sent twice. One that
+        // is read again in the same session has the same rows in the same order: what is stored of them already is known by
+        // the token, here and behind materialized views. In another session it has others: a new plan, or any token.
+        settings.put(
+                "insert_deduplication_token",
+                work.table().repeatable
+                        ? definition.build() + ":" + work.table().plan.generation() + ":"
+                                + work.entry().number()
+                        : UUID.randomUUID().toString());
+        settings.put("insert_deduplicate", "1");
+        settings.put("deduplicate_blocks_in_dependent_materialized_views", "1");
+        settings.put("max_insert_threads", "1"); // the same blocks again
         settings.put("log_comment", comment(definition));
         return settings;
     }

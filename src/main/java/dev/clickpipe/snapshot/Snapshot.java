@@ -5,6 +5,7 @@ import dev.clickpipe.clickhouse.ClickHouseClient;
 import dev.clickpipe.clickhouse.Definitions;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.clickhouse.TableDefinition.Loading;
+import dev.clickpipe.clickhouse.TargetTable;
 import dev.clickpipe.codec.RowVersion;
 import dev.clickpipe.codec.SystemColumns;
 import dev.clickpipe.codec.TsvBuffer;
@@ -51,6 +52,8 @@ public final class Snapshot implements Mode {
     private static final Duration BETWEEN_SESSIONS = Duration.ofSeconds(1);
     private static final Duration BETWEEN_SAMPLES = Duration.ofSeconds(1);
     private static final int SAMPLES_BETWEEN_LOG_LINES = 5;
+    /** How long a table that can only be loaded in this session waits in it for ClickHouse to come back. */
+    private static final Duration PATIENCE_IN_SESSION = Duration.ofMinutes(2);
 
     private final Pipe pipe;
     private final PostgresClient postgres;
@@ -169,7 +172,9 @@ public final class Snapshot implements Mode {
                         boundary = session.boundary().toString();
                     }
                     progress.planned(plan);
-                    tables.add(new Schedule.Table(definition, boundary, plan, wholeInSession));
+                    boolean repeatable =
+                            wholeInSession && TargetTable.deduplicates(clickHouse, definition.target());
+                    tables.add(new Schedule.Table(definition, boundary, plan, wholeInSession, repeatable));
                 } catch (SQLException e) {
                     throw PostgresErrors.of(e, "table " + definition.source());
                 } catch (PipeException e) {
@@ -288,32 +293,65 @@ public final class Snapshot implements Mode {
             for (var work = schedule.next(); work.isPresent() && !stop.requested(); work = schedule.next()) {
                 var chunk = progress.begin(
                         work.get().table().definition.build(), work.get().entry());
-                try {
-                    if (loader == null) {
-                        loader = new ChunkLoader(session, clickHouse, ledger, stop);
+                long began = System.nanoTime();
+                boolean again;
+                do {
+                    again = false;
+                    try {
+                        if (loader == null) {
+                            loader = new ChunkLoader(session, clickHouse, ledger, stop);
+                        }
+                        if (loader.load(work.get(), chunk)) {
+                            loaded(work.get(), chunk);
+                            schedule.loaded(work.get());
+                        } else {
+                            LOG.info(
+                                    "{} was rewritten (TRUNCATE, VACUUM FULL, CLUSTER, ALTER TABLE): it starts over",
+                                    work.get().table().definition.source());
+                            progress.failed(chunk, null);
+                            schedule.rewritten(work.get());
+                        }
+                    } catch (RuntimeException e) {
+                        if (loader != null) {
+                            loader.close();
+                            loader = null;
+                        }
+                        again = mayRepeat(session, work.get(), e, began) && waited(stop);
+                        if (!again) {
+                            failed(schedule, work.get(), chunk, e, stop);
+                        }
                     }
-                    if (loader.load(work.get(), chunk)) {
-                        loaded(work.get(), chunk);
-                        schedule.loaded(work.get());
-                    } else {
-                        LOG.info(
-                                "{} was rewritten (TRUNCATE, VACUUM FULL, CLUSTER, ALTER TABLE): it starts over",
-                                work.get().table().definition.source());
-                        progress.failed(chunk, null);
-                        schedule.rewritten(work.get());
-                    }
-                } catch (RuntimeException e) {
-                    failed(schedule, work.get(), chunk, e, stop);
-                    if (loader != null) {
-                        loader.close();
-                        loader = null;
-                    }
-                }
+                } while (again);
             }
         } finally {
             if (loader != null) {
                 loader.close();
             }
+        }
+    }
+
+    /**
+     * Whether the chunk is tried again in this session: where another one would begin the table anew, and rows that are stored
+     * already are known by the insert's token.
+     */
+    private boolean mayRepeat(SnapshotSession session, Schedule.Work work, RuntimeException e, long began) {
+        var table = work.table();
+        if (!table.repeatable
+                || !(e instanceof PipeException known && known.retryable())
+                || System.nanoTime() - began > PATIENCE_IN_SESSION.toNanos()
+                || !session.alive()) {
+            return false;
+        }
+        LOG.warn("{}: tried again in the same session: {}", table.definition.source(), e.getMessage());
+        return true;
+    }
+
+    private static boolean waited(Stop stop) {
+        try {
+            return !stop.await(BETWEEN_SESSIONS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return false;
         }
     }
 

@@ -35,7 +35,12 @@ class TargetTableTest {
         assertThat(TargetTable.createStatement(orders, null, TargetTable.engine(orders, true), "c"))
                 .contains(
                         "`_clickpipe_operation` LowCardinality(String),\n    `_clickpipe_committed_at` DateTime64(6, 'UTC'),\n")
-                .contains("\n) ENGINE = MergeTree\nORDER BY tuple()\nCOMMENT");
+                .contains("""
+
+                        ) ENGINE = MergeTree
+                        ORDER BY tuple()
+                        SETTINGS non_replicated_deduplication_window = 10000
+                        COMMENT""");
     }
 
     @Test

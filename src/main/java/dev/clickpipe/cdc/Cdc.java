@@ -5,6 +5,7 @@ import dev.clickpipe.clickhouse.Definitions;
 import dev.clickpipe.clickhouse.Manifests;
 import dev.clickpipe.clickhouse.Offsets;
 import dev.clickpipe.clickhouse.Offsets.Offset;
+import dev.clickpipe.clickhouse.Patience;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.pipe.Mode;
 import dev.clickpipe.pipe.Pipe;
@@ -81,6 +82,8 @@ public final class Cdc implements Mode {
     private final SourceMonitor monitor;
     /** When a build was first seen whose load has not begun, by {@link System#nanoTime}. */
     private final Map<String, Long> heldSince = new HashMap<>();
+
+    private final Patience patience = new Patience();
 
     private boolean accompanied;
     /** What the connection goes by; written where it begins, on one thread at a time. */
@@ -172,7 +175,13 @@ public final class Cdc implements Mode {
             LOG.info("following slot {} from {} into {} tables", pipe.slot(), start.lsn(), targets.size());
             monitor.watch(begun.follow());
             try (var applier = new Applier(
-                    clickHouse, held.isEmpty() ? Optional.of(offsets) : Optional.empty(), start, tenure, comment(), unchanged, progress)) {
+                    clickHouse,
+                    held.isEmpty() ? Optional.of(offsets) : Optional.empty(),
+                    start,
+                    tenure,
+                    comment(),
+                    unchanged,
+                    progress)) {
                 new Follower(stream, applier, new Changes(writers(targets), progress), begun, held).follow(stop);
             }
             LOG.info("acknowledged up to {}", stream.acknowledged());
@@ -207,7 +216,9 @@ public final class Cdc implements Mode {
                         && build.engine().appendOnly()
                         && build.boundary() == null)
                 .toList();
-        heldSince.keySet().retainAll(waiting.stream().map(TableDefinition::build).toList());
+        heldSince
+                .keySet()
+                .retainAll(waiting.stream().map(TableDefinition::build).toList());
         waiting.forEach(build -> heldSince.putIfAbsent(build.build(), System.nanoTime()));
         return waiting.stream()
                 .filter(build -> {
@@ -237,7 +248,7 @@ public final class Cdc implements Mode {
     }
 
     private SourceTables lookAtSource(List<TableDefinition> follow) {
-        try (var connection = postgres.connect("stream checks")) {
+        try (var connection = postgres.connectImpatiently("stream checks")) {
             var source = SourceTables.look(connection, follow);
             for (var build : follow) {
                 if (source.failures().containsKey(build.build())) {
@@ -303,12 +314,7 @@ public final class Cdc implements Mode {
         private List<TableDefinition> agendaOf;
         private Lsn agendaAt;
 
-        Follower(
-                ReplicationStream stream,
-                Applier applier,
-                Changes changes,
-                Agenda begun,
-                List<TableDefinition> held) {
+        Follower(ReplicationStream stream, Applier applier, Changes changes, Agenda begun, List<TableDefinition> held) {
             this.stream = stream;
             this.applier = applier;
             this.changes = changes;
@@ -324,6 +330,7 @@ public final class Cdc implements Mode {
                     apply();
                 }
                 letGoOfShutdown();
+                letGoOfSilence();
                 if (full()) {
                     stream.keepAlive();
                     applier.await(LONGEST_PAUSE).ifPresent(this::confirmed);
@@ -403,6 +410,9 @@ public final class Cdc implements Mode {
         }
 
         private void confirmed(Batch done) {
+            if (!done.isEmpty()) {
+                patience.sufficed(Duration.ofNanos(System.nanoTime() - appliedAt));
+            }
             if (held.isEmpty()) {
                 stream.acknowledge(done.end());
             }
@@ -432,6 +442,23 @@ public final class Cdc implements Mode {
                                 "the server wants to shut down and waits for changes to be confirmed, which ClickHouse"
                                         + " did not do in time",
                                 "It is tried again; the changes are kept"),
+                        null);
+            }
+        }
+
+        /** A connection that is silently dead looks like an insert that takes its time. What is sent again does no harm. */
+        private void letGoOfSilence() {
+            if (applier.busy() && System.nanoTime() - appliedAt > patience.now().toNanos()) {
+                var waited = patience.now();
+                patience.wasTooShort();
+                clickHouse.forgetConnections();
+                throw PipeException.retryable(
+                        new Problem(
+                                "ClickHouseSilent",
+                                clickHouse.object(),
+                                "an insert was not answered in " + waited.toSeconds() + " seconds",
+                                "It is tried again, and given " + patience.now().toSeconds()
+                                        + " seconds then; if it really takes that long, see what materialized views do"),
                         null);
             }
         }

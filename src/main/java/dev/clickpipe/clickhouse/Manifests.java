@@ -93,7 +93,7 @@ public final class Manifests {
 
         private Tenure(String worker) {
             this.worker = worker;
-            for (var row : clickHouse.query("""
+            for (var row : clickHouse.queryState("""
                     SELECT build, toString(after) AS after, toString(end) AS end, worker, toString(position) AS position
                     FROM %s FINAL WHERE pipe = {pipe:String}
                     """.formatted(TABLE), Map.of("pipe", pipe.uid()))) {
@@ -133,7 +133,7 @@ public final class Manifests {
             }
             clickHouse.insert(new ClickHouseClient.Insert(TABLE, COLUMNS, TypeMapping.INSERT_SETTINGS, rows::writeTo));
             var sender = clickHouse
-                    .query(
+                    .queryState(
                             "SELECT worker FROM " + TABLE + " FINAL WHERE pipe = {pipe:String} AND build = ''",
                             Map.of("pipe", pipe.uid()))
                     .getFirst()

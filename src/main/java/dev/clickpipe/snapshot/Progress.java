@@ -57,6 +57,7 @@ final class Progress {
         private final long bytesPlanned;
         private volatile long rows;
         private volatile long bytes;
+        private volatile long movedAt = System.nanoTime();
 
         private Chunk(String build, long bytesPlanned) {
             this.build = build;
@@ -68,6 +69,17 @@ final class Progress {
             rowsRead.add(rows - this.rows);
             this.rows = rows;
             this.bytes = bytes;
+            moved();
+        }
+
+        /** It begins, or gets on. */
+        void moved() {
+            movedAt = System.nanoTime();
+        }
+
+        /** How long nothing has moved. */
+        Duration silence() {
+            return Duration.ofNanos(System.nanoTime() - movedAt);
         }
 
         long rows() {

@@ -3,6 +3,7 @@ package dev.clickpipe.snapshot;
 import dev.clickpipe.clickhouse.ChunkLedger;
 import dev.clickpipe.clickhouse.ClickHouseClient;
 import dev.clickpipe.clickhouse.Definitions;
+import dev.clickpipe.clickhouse.Patience;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.clickhouse.TableDefinition.Loading;
 import dev.clickpipe.clickhouse.TargetTable;
@@ -28,6 +29,8 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -61,6 +64,37 @@ public final class Snapshot implements Mode {
     private final Definitions definitions;
     private final ChunkLedger ledger;
     private final Progress progress;
+    private final Patience patience = new Patience();
+    private final Set<Attempt> attempts = ConcurrentHashMap.newKeySet();
+
+    /** One reader at one chunk. It is interrupted when nothing moves: one of its connections may be silently dead. */
+    private static final class Attempt {
+        private final Thread thread = Thread.currentThread();
+        private final Progress.Chunk chunk;
+        private boolean over;
+        private boolean givenUp;
+
+        Attempt(Progress.Chunk chunk) {
+            this.chunk = chunk;
+            chunk.moved();
+        }
+
+        synchronized boolean giveUpAfter(Duration silence) {
+            if (!over && !givenUp && chunk.silence().compareTo(silence) > 0) {
+                givenUp = true;
+                thread.interrupt();
+                return true;
+            }
+            return false;
+        }
+
+        synchronized void end() {
+            over = true;
+            if (givenUp) {
+                Thread.interrupted();
+            }
+        }
+    }
 
     public Snapshot(Pipe pipe, PostgresClient postgres, ClickHouseClient clickHouse, MeterRegistry meters) {
         this.pipe = pipe;
@@ -172,8 +206,7 @@ public final class Snapshot implements Mode {
                         boundary = session.boundary().toString();
                     }
                     progress.planned(plan);
-                    boolean repeatable =
-                            wholeInSession && TargetTable.deduplicates(clickHouse, definition.target());
+                    boolean repeatable = wholeInSession && TargetTable.deduplicates(clickHouse, definition.target());
                     tables.add(new Schedule.Table(definition, boundary, plan, wholeInSession, repeatable));
                 } catch (SQLException e) {
                     throw PostgresErrors.of(e, "table " + definition.source());
@@ -280,9 +313,23 @@ public final class Snapshot implements Mode {
         int samples = 0;
         while (!threads.awaitTermination(BETWEEN_SAMPLES.toNanos(), TimeUnit.NANOSECONDS)) {
             progress.sample();
+            giveUpSilence();
             if (++samples % SAMPLES_BETWEEN_LOG_LINES == 0) {
                 log(progress.load());
             }
+        }
+    }
+
+    private void giveUpSilence() {
+        var limit = patience.now();
+        boolean given = false;
+        for (var attempt : attempts) {
+            given |= attempt.giveUpAfter(limit);
+        }
+        if (given) {
+            LOG.warn("nothing has moved for {} s: a chunk is tried again", limit.toSeconds());
+            patience.wasTooShort();
+            clickHouse.forgetConnections();
         }
     }
 
@@ -301,7 +348,7 @@ public final class Snapshot implements Mode {
                         if (loader == null) {
                             loader = new ChunkLoader(session, clickHouse, ledger, stop);
                         }
-                        if (loader.load(work.get(), chunk)) {
+                        if (load(loader, work.get(), chunk)) {
                             loaded(work.get(), chunk);
                             schedule.loaded(work.get());
                         } else {
@@ -344,6 +391,17 @@ public final class Snapshot implements Mode {
         }
         LOG.warn("{}: tried again in the same session: {}", table.definition.source(), e.getMessage());
         return true;
+    }
+
+    private boolean load(ChunkLoader loader, Schedule.Work work, Progress.Chunk chunk) {
+        var attempt = new Attempt(chunk);
+        attempts.add(attempt);
+        try {
+            return loader.load(work, chunk);
+        } finally {
+            attempts.remove(attempt);
+            attempt.end();
+        }
     }
 
     private static boolean waited(Stop stop) {

@@ -133,7 +133,7 @@ class ExactlyOnceIT {
                 .start()) {
             sums(clickHouse, a, "");
             sums(clickHouse, b, "");
-            postgres.execute("INSERT INTO " + a + " VALUES (-1, 5)", "INSERT INTO " + b + " VALUES (1, 5)");
+            postgres.execute("INSERT INTO " + a + " VALUES (-1, 5)", "INSERT INTO " + b + " VALUES (-100, 5)");
             awaitExact(pipe, postgres, clickHouse, a, b);
             for (int i = 0; i < 3; i++) {
                 CLICKHOUSE.failNext(

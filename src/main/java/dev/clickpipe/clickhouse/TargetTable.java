@@ -77,30 +77,30 @@ public record TargetTable(
      */
     private static final String REMEMBERED_INSERTS = "10000";
 
-    private static final Pattern WINDOW = Pattern.compile("\\b(?:non_)?replicated_deduplication_window = '?(\\d+)");
+    private static final Pattern WINDOW = Pattern.compile("\\b((?:non_)?)replicated_deduplication_window = (\\d+)");
 
     /**
-     * Whether the table knows an insert again by its token (ClickHouse documentation, "Deduplicating inserts on retries"), with
-     * what the server presets where the table does not say.
+     * Whether the table knows an insert again by its token (ClickHouse documentation, "Deduplicating inserts on retries"). What a
+     * server presets for tables that do not say is not looked at: not every user may.
      */
     public static boolean deduplicates(ClickHouseClient clickHouse, String name) {
-        return clickHouse.query("""
+        return clickHouse
+                .query(
+                        "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = {table:String}",
+                        Map.of("database", clickHouse.database(), "table", name))
+                .stream()
+                .map(row -> (String) row.get("engine_full"))
+                .anyMatch(TargetTable::deduplicates);
+    }
 
-                        SELECT engine_full, if(startsWith(engine, 'Replicated') OR startsWith(engine, 'Shared'),
-                            (SELECT any(value) FROM system.replicated_merge_tree_settings WHERE name = 'replicated_deduplication_window'),
-                            (SELECT any(value) FROM system.merge_tree_settings WHERE name = 'non_replicated_deduplication_window')) AS preset
-                        FROM system.tables WHERE database = {database:String} AND name = {table:String}
-                        """, Map.of("database", clickHouse.database(), "table", name)).stream()
-                .anyMatch(row -> {
-                    var engine = (String) row.get("engine_full");
-                    var set = WINDOW.matcher(engine)
-                            .results()
-                            .filter(found -> found.group().startsWith("non_")
-                                    != ENGINE_PREFIX.matcher(engine).find())
-                            .map(found -> found.group(1))
-                            .findFirst();
-                    return !set.orElse((String) row.get("preset")).equals("0");
-                });
+    static boolean deduplicates(String engineFull) {
+        boolean replicated = ENGINE_PREFIX.matcher(engineFull).find();
+        return WINDOW.matcher(engineFull)
+                .results()
+                .filter(set -> replicated == set.group(1).isEmpty())
+                .map(set -> !set.group(2).equals("0"))
+                .findFirst()
+                .orElse(replicated);
     }
 
     /** The engine with its arguments: FINAL reads the newest version of a row, and none of a deleted one. */

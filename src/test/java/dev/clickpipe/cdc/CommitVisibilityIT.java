@@ -53,7 +53,8 @@ class CommitVisibilityIT {
                 assertThat(load.isDone())
                         .as("a session that begins now waits for what is not visible yet")
                         .isFalse();
-                // While it begins: one that will be in the WAL before its boundary, and one that others can see at once.
+                // While it begins: one that will be in the WAL before its boundary, and one that others can see at
+                // once.
                 var meanwhile = commit(postgres, 2);
                 awaitStalled(postgres, 2);
                 postgres.execute(
@@ -90,8 +91,8 @@ class CommitVisibilityIT {
     }
 
     private static void awaitStalled(Postgres postgres, int sessions) {
-        await().until(() -> postgres.query("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-                        + " AND query = 'COMMIT'")
+        await().until(() -> postgres.query(
+                        "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'" + " AND query = 'COMMIT'")
                 .equals(String.valueOf(sessions)));
     }
 

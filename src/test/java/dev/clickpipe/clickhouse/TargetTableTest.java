@@ -44,6 +44,21 @@ class TargetTableTest {
     }
 
     @Test
+    void knowsInsertsAgain() {
+        assertThat(List.of(
+                        "MergeTree ORDER BY tuple() SETTINGS index_granularity = 8192",
+                        "MergeTree ORDER BY tuple() SETTINGS non_replicated_deduplication_window = 0",
+                        "MergeTree ORDER BY tuple() SETTINGS replicated_deduplication_window = 100",
+                        "ReplicatedMergeTree('/a', 'b') ORDER BY id SETTINGS replicated_deduplication_window = 0"))
+                .noneMatch(TargetTable::deduplicates);
+        assertThat(List.of(
+                        "MergeTree ORDER BY tuple() SETTINGS a = 1, non_replicated_deduplication_window = 10, b = 2",
+                        "ReplicatedMergeTree('/a', 'b') ORDER BY id SETTINGS non_replicated_deduplication_window = 0",
+                        "SharedMergeTree ORDER BY id"))
+                .allMatch(TargetTable::deduplicates);
+    }
+
+    @Test
     void sortsByColumnsThatMayBeNull() {
         var orders = definition(TableEngine.ReplacingMergeTree, List.of("it's", "id"));
 

@@ -22,7 +22,7 @@ import java.util.concurrent.locks.LockSupport;
 public final class FaultProxy implements AutoCloseable {
     private static final int BUFFER = 16 << 10;
 
-    private final InetSocketAddress server;
+    private volatile InetSocketAddress server;
     private final int port;
     private final Set<Link> links = ConcurrentHashMap.newKeySet();
     private volatile Network network = Network.GOOD;
@@ -74,6 +74,12 @@ public final class FaultProxy implements AutoCloseable {
         if (now != Network.CUT) {
             listen();
         }
+    }
+
+    /** Another server is behind the same address. */
+    public void redirect(String host, int to) {
+        server = new InetSocketAddress(host, to);
+        reset();
     }
 
     /** All connections are reset; new ones can be made. */

@@ -60,11 +60,12 @@ class SourceReplacedIT {
 
     private static void assertRefused(TestPipe pipe, String reason) {
         try (var clickHouse = pipe.clickHouseClient()) {
-            var stream = catchThrowableOfType(
-                    PipeException.class,
-                    () -> new Cdc(pipe.pipe(), pipe.postgresClient(), clickHouse, new SimpleMeterRegistry())
-                            .run(new Stop()));
-            assertThat(stream.problems()).extracting(problem -> problem.reason()).containsExactly(reason);
+            var stream = catchThrowableOfType(PipeException.class, () -> new Cdc(
+                            pipe.pipe(), pipe.postgresClient(), clickHouse, new SimpleMeterRegistry())
+                    .run(new Stop()));
+            assertThat(stream.problems())
+                    .extracting(problem -> problem.reason())
+                    .containsExactly(reason);
             assertThat(stream.retryable()).isFalse();
         }
         var setup = catchThrowableOfType(PipeException.class, () -> setUp(pipe));
@@ -107,7 +108,8 @@ class SourceReplacedIT {
             fill(was, "first");
             fill(is, "second");
             is.execute("DELETE FROM current WHERE id % 3 = 0");
-            var pipe = pipe("moved", new Postgres(was.host(), proxy.port(), was.user(), was.password(), "source"), target);
+            var pipe =
+                    pipe("moved", new Postgres(was.host(), proxy.port(), was.user(), was.password(), "source"), target);
             setUp(pipe);
             follow(pipe, was, target);
 

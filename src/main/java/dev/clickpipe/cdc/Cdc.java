@@ -499,7 +499,7 @@ public final class Cdc implements Mode {
     private boolean formerInsertRuns() {
         try {
             return !clickHouse
-                    .query(
+                    .queryState(
                             "SELECT 1 FROM system.processes WHERE Settings['log_comment'] = {comment:String} AND query_kind = 'Insert' LIMIT 1",
                             Map.of("comment", comment()))
                     .isEmpty();

@@ -36,6 +36,8 @@ public final class ClickHouseClient implements AutoCloseable {
     /** The same for a look into a table of state, which a server that is there answers at once. */
     private static final int STATE_TIMEOUT_SECONDS = 30;
 
+    private static final int FORMER_CLIENTS = 4;
+
     /** In bytes; the definition of a table of 1600 columns is longer than the server's default. */
     private static final String LONGEST_STATEMENT = "16777216";
 
@@ -76,7 +78,7 @@ public final class ClickHouseClient implements AutoCloseable {
     }
 
     /** As {@link #query}, of what a server that is there answers at once: its silence is noticed soon. */
-    List<Map<String, Object>> queryState(String sql, Map<String, Object> parameters) {
+    public List<Map<String, Object>> queryState(String sql, Map<String, Object> parameters) {
         return query(sql, parameters, STATE_TIMEOUT_SECONDS);
     }
 
@@ -232,9 +234,12 @@ public final class ClickHouseClient implements AutoCloseable {
     private synchronized Client client() {
         var login = credentials.clickHouse();
         if (connected.isEmpty() || renew || !connected.getLast().login().equals(login)) {
-            // The former client stays open until close(), for other threads' calls are under way on it.
+            // The former client stays open for a while, for other threads' calls are under way on it.
             connected.add(new Connected(login, connect(login)));
             renew = false;
+            if (connected.size() > FORMER_CLIENTS) {
+                connected.removeFirst().client().close();
+            }
         }
         return connected.getLast().client();
     }

@@ -225,9 +225,8 @@ final class Applier implements AutoCloseable {
     private long store(Rows rows, String token) {
         unchanged.fill(rows);
         var mine = new HashMap<>(settings);
-        // Where a row sent again is told by its version: by its block's hash it would be missed after a TRUNCATE in
-        // between; a token of its own, unlike insert_deduplicate = 0, keeps every ClickHouse version from looking at
-        // that.
+        // Without a token a row sent again is told by its version. By its block's hash it would be missed after a TRUNCATE
+        // in between; a random one, unlike insert_deduplicate = 0, keeps every ClickHouse version from looking at that.
         mine.put("insert_deduplication_token", token == null ? UUID.randomUUID().toString() : token);
         return clickHouse.insert(
                 new ClickHouseClient.Insert(rows.target().name(), rows.target().insertColumns(), mine, rows::writeTo));

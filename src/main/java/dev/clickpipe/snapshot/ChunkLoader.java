@@ -140,10 +140,8 @@ final class ChunkLoader implements AutoCloseable {
         var definition = work.table().definition;
         var settings = new HashMap<>(TypeMapping.INSERT_SETTINGS);
         // Chunks of a table without a key may well be equal, and both count: ClickHouse would drop one as sent twice.
-        // One that
-        // is read again in the same session has the same rows in the same order: what is stored of them already is
-        // known by
-        // the token, here and behind materialized views. In another session it has others: a new plan, or any token.
+        // Read again in the same session, a chunk has the same rows in the same order: by the same token what is stored
+        // of them is known, here and behind materialized views.
         settings.put(
                 "insert_deduplication_token",
                 work.table().repeatable

@@ -225,7 +225,8 @@ final class Applier implements AutoCloseable {
     private long store(Rows rows, String token) {
         unchanged.fill(rows);
         var mine = new HashMap<>(settings);
-        // Without a token a row sent again is told by its version. By its block's hash it would be missed after a TRUNCATE
+        // Without a token a row sent again is told by its version. By its block's hash it would be missed after a
+        // TRUNCATE
         // in between; a random one, unlike insert_deduplicate = 0, keeps every ClickHouse version from looking at that.
         mine.put("insert_deduplication_token", token == null ? UUID.randomUUID().toString() : token);
         return clickHouse.insert(

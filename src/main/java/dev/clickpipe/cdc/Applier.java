@@ -226,8 +226,7 @@ final class Applier implements AutoCloseable {
         unchanged.fill(rows);
         var mine = new HashMap<>(settings);
         // Without a token a row sent again is told by its version. By its block's hash it would be missed after a
-        // TRUNCATE
-        // in between; a random one, unlike insert_deduplicate = 0, keeps every ClickHouse version from looking at that.
+        // TRUNCATE in between; a random token, unlike insert_deduplicate = 0, keeps every version from looking at that.
         mine.put("insert_deduplication_token", token == null ? UUID.randomUUID().toString() : token);
         return clickHouse.insert(
                 new ClickHouseClient.Insert(rows.target().name(), rows.target().insertColumns(), mine, rows::writeTo));

@@ -4,10 +4,13 @@ import static dev.clickpipe.clickhouse.ClickHouseClient.identifier;
 
 import dev.clickpipe.cdc.Batch.Truncation;
 import dev.clickpipe.clickhouse.ClickHouseClient;
+import dev.clickpipe.clickhouse.Manifests;
+import dev.clickpipe.clickhouse.Manifests.Manifest;
 import dev.clickpipe.clickhouse.Offsets;
 import dev.clickpipe.clickhouse.Offsets.Offset;
 import dev.clickpipe.codec.SystemColumns;
 import dev.clickpipe.codec.TypeMapping;
+import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.postgres.Lsn;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -22,6 +25,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -38,10 +42,13 @@ final class Applier implements AutoCloseable {
     private static final Duration PATIENCE_WHEN_ABANDONED = Duration.ofSeconds(2);
 
     private final ClickHouseClient clickHouse;
-    private final Offsets offsets;
+    private final Optional<Offsets> offsets;
     private final Offset start;
     private final UnchangedValues unchanged;
     private final Progress progress;
+    /** Null when no target is append-only. */
+    private final Manifests.Tenure tenure;
+
     private final Map<String, String> settings;
     private final ExecutorService inserts = Executors.newFixedThreadPool(
             PARALLEL_TABLES, Thread.ofVirtual().name("insert-", 0).factory());
@@ -52,13 +59,16 @@ final class Applier implements AutoCloseable {
     private Thread thread;
 
     /**
+     * @param offsets where to record how far it is; empty when this must not be recorded
      * @param start the offset recorded last
+     * @param tenure under which append-only targets are written; null when there are none
      * @param comment by which ClickHouse's process list shows these inserts, {@code log_comment}
      */
     Applier(
             ClickHouseClient clickHouse,
-            Offsets offsets,
+            Optional<Offsets> offsets,
             Offset start,
+            Manifests.Tenure tenure,
             String comment,
             UnchangedValues unchanged,
             Progress progress) {
@@ -68,6 +78,7 @@ final class Applier implements AutoCloseable {
         this.recorded = start.lsn();
         this.unchanged = unchanged;
         this.progress = progress;
+        this.tenure = tenure;
         this.settings = settings(comment);
     }
 
@@ -77,6 +88,9 @@ final class Applier implements AutoCloseable {
         // Histories rely on it that rows are stored in the order they are sent: one block if possible, and no threads.
         settings.put("max_insert_block_size", "100000000");
         settings.put("max_insert_threads", "1");
+        // With a token a block is known again, here and behind materialized views, whatever the user's profile says.
+        settings.put("insert_deduplicate", "1");
+        settings.put("deduplicate_blocks_in_dependent_materialized_views", "1");
         return Map.copyOf(settings);
     }
 
@@ -130,11 +144,12 @@ final class Applier implements AutoCloseable {
 
     private void applyAll(Batch next) throws InterruptedException {
         long began = System.nanoTime();
-        insert(next);
+        var tokens = announce(next);
+        insert(next, tokens);
         next.truncations().forEach(this::truncate);
-        if (next.end().compareTo(recorded) > 0) {
+        if (offsets.isPresent() && next.end().compareTo(recorded) > 0) {
             // Before Postgres is told: the offset may be ahead of the slot, never behind it.
-            offsets.record(new Offset(start.slot(), start.systemIdentifier(), next.end()));
+            offsets.get().record(new Offset(start.slot(), start.systemIdentifier(), next.end()));
             recorded = next.end();
         }
         if (!next.isEmpty()) {
@@ -142,11 +157,51 @@ final class Applier implements AutoCloseable {
         }
     }
 
-    private void insert(Batch next) throws InterruptedException {
+    /**
+     * Records what goes to append-only targets before it does.
+     *
+     * @return tokens by build
+     */
+    private Map<String, String> announce(Batch next) {
+        var manifests = next.tables().stream()
+                .filter(rows -> rows.count() > 0 && rows.target().resendable())
+                .map(this::manifest)
+                .toList();
+        if (manifests.isEmpty()) {
+            return Map.of();
+        }
+        tenure.record(manifests);
+        return manifests.stream().collect(Collectors.toMap(Manifest::build, Manifest::token));
+    }
+
+    private Manifest manifest(Rows rows) {
+        var build = rows.target().build();
+        var last = tenure.last(build);
+        if (last == null) {
+            return new Manifest(build, "0", rows.last().toString());
+        }
+        var end = Version.parse(last.end());
+        if (rows.first().compareTo(end) > 0) {
+            return new Manifest(build, last.end(), rows.last().toString());
+        }
+        if (rows.last().equals(end)) {
+            return last;
+        }
+        throw new TableFailure(
+                rows.target().definition(),
+                new Problem(
+                        "BatchChanged",
+                        "table " + rows.target().source(),
+                        "the changes up to " + end + " were sent in one insert, and now come only up to " + rows.last(),
+                        null));
+    }
+
+    private void insert(Batch next, Map<String, String> tokens) throws InterruptedException {
         var running = new ArrayList<Future<?>>();
         for (var rows : next.tables()) {
             if (rows.count() > 0) {
-                running.add(inserts.submit(() -> insert(rows)));
+                running.add(inserts.submit(
+                        () -> insert(rows, tokens.get(rows.target().build()))));
             }
         }
         ExecutionException failed = null;
@@ -162,17 +217,17 @@ final class Applier implements AutoCloseable {
         }
     }
 
-    private void insert(Rows rows) {
-        TableFailure.of(rows.target().definition(), () -> store(rows));
+    /** @param token null where a row sent again is told by its version */
+    private void insert(Rows rows, String token) {
+        TableFailure.of(rows.target().definition(), () -> store(rows, token));
     }
 
-    private long store(Rows rows) {
+    private long store(Rows rows, String token) {
         unchanged.fill(rows);
         var mine = new HashMap<>(settings);
-        // A row sent again is told by its version. By its block's hash it would be missed after a TRUNCATE in between;
-        // a token
-        // of its own, unlike insert_deduplicate = 0, keeps every ClickHouse version from looking at that.
-        mine.put("insert_deduplication_token", UUID.randomUUID().toString());
+        // Without a token a row sent again is told by its version. By its block's hash it would be missed after a
+        // TRUNCATE in between; a random token, unlike insert_deduplicate = 0, keeps every version from looking at that.
+        mine.put("insert_deduplication_token", token == null ? UUID.randomUUID().toString() : token);
         return clickHouse.insert(
                 new ClickHouseClient.Insert(rows.target().name(), rows.target().insertColumns(), mine, rows::writeTo));
     }

@@ -23,6 +23,10 @@ final class Batch {
     private Instant oldestCommit;
     private Lsn end = Lsn.ZERO;
     private boolean fenced;
+    /** How far the rows go that were sent before, as far as this batch has such; null: it has none. */
+    private Version resentUntil;
+    /** All that was sent before is in this batch, and what follows belongs to the next. */
+    private boolean resent;
 
     /** All rows of a target with a version below this one go. */
     record Truncation(Target target, Version version) {}
@@ -64,9 +68,30 @@ final class Batch {
         fenced = true;
     }
 
+    /**
+     * A row is added that was sent before: so the batch has to hold all of that insert, and nothing that comes after it.
+     *
+     * @param until the version of that insert's last row
+     */
+    void resend(Version until) {
+        if (resentUntil == null || resentUntil.compareTo(until) < 0) {
+            resentUntil = until;
+        }
+    }
+
+    /** All rows up to this version have been added. */
+    void passed(Version version) {
+        resent = resentUntil != null && version.compareTo(resentUntil) >= 0;
+    }
+
+    /** Rows are still to come without which it must not be sent. */
+    boolean incomplete() {
+        return resentUntil != null && !resent;
+    }
+
     /** Nothing may be added any more. */
     boolean fenced() {
-        return fenced || !truncations.isEmpty();
+        return fenced || !truncations.isEmpty() || resent;
     }
 
     boolean isEmpty() {

@@ -4,9 +4,11 @@ import static dev.clickpipe.clickhouse.ClickHouseClient.identifier;
 
 import dev.clickpipe.clickhouse.ClickHouseClient;
 import dev.clickpipe.clickhouse.Definitions;
+import dev.clickpipe.clickhouse.Manifests;
 import dev.clickpipe.clickhouse.Swap;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.clickhouse.TableDefinition.Streaming;
+import dev.clickpipe.clickhouse.TargetTable;
 import dev.clickpipe.codec.SystemColumns;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
@@ -107,12 +109,29 @@ final class Builds {
         }
     }
 
-    /** The build as this connection writes it. */
-    Target target(TableDefinition build, Lsn from) {
+    /**
+     * The build as this connection writes it.
+     *
+     * @param tenure of this connection; null when no build is append-only
+     */
+    Target target(TableDefinition build, Lsn from, Manifests.Tenure tenure) {
         if (!build.engine().appendOnly()) {
             boolean whole = !pipe.settings().replicationMode().loads() || Agenda.isSettled(build, from);
-            return new Target(build.withDropped(from), Lsn.ZERO, null, whole);
+            return new Target(build.withDropped(from), Lsn.ZERO, false, null, null, whole);
         }
+        var definition = build.withDropped(from);
+        var cut = build.streaming().cut();
+        var boundary = cut == null ? Lsn.ZERO : Lsn.parse(cut);
+        if (TableFailure.of(build, () -> TargetTable.deduplicates(clickHouse, build.target()))) {
+            var last = tenure.last(build.build());
+            return last == null
+                    ? new Target(definition, boundary, true, null, null, true)
+                    : new Target(
+                            definition, boundary, true, Version.parse(last.after()), Version.parse(last.end()), true);
+        }
+        LOG.warn(
+                "{} has no deduplication window: after a crash materialized views behind it may miss a batch",
+                build.target());
         var greatest = TableFailure.of(
                         build,
                         () -> clickHouse.query(
@@ -122,12 +141,7 @@ final class Builds {
                                 Map.of("from", new Version(from, 0).toString())))
                 .getFirst()
                 .get("version");
-        var cut = build.streaming().cut();
-        return new Target(
-                build.withDropped(from),
-                cut == null ? Lsn.ZERO : Lsn.parse(cut),
-                Version.parse((String) greatest),
-                true);
+        return new Target(definition, boundary, false, Version.parse((String) greatest), null, true);
     }
 
     /**

@@ -2,8 +2,10 @@ package dev.clickpipe.cdc;
 
 import dev.clickpipe.clickhouse.ClickHouseClient;
 import dev.clickpipe.clickhouse.Definitions;
+import dev.clickpipe.clickhouse.Manifests;
 import dev.clickpipe.clickhouse.Offsets;
 import dev.clickpipe.clickhouse.Offsets.Offset;
+import dev.clickpipe.clickhouse.Patience;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.pipe.Mode;
 import dev.clickpipe.pipe.Pipe;
@@ -66,6 +68,8 @@ public final class Cdc implements Mode {
     private static final Duration DRAIN = Duration.ofSeconds(4);
     /** A Postgres that shuts down waits for us; we don't let it wait longer than this for ClickHouse. */
     private static final Duration SHUTDOWN_PATIENCE = Duration.ofSeconds(5);
+    /** The stream confirms nothing for the sake of a load that has not begun, but not longer than this. */
+    private static final Duration LONGEST_HOLD = Duration.ofMinutes(10);
     /** How long a former worker's insert may take to end. */
     private static final Duration FORMER_INSERTS = Duration.ofSeconds(30);
 
@@ -79,6 +83,11 @@ public final class Cdc implements Mode {
     private final Progress progress;
     private final Duration idleInterval;
     private final SourceMonitor monitor;
+    /** When a build was first seen whose load has not begun, by {@link System#nanoTime}. */
+    private final Map<String, Long> heldSince = new HashMap<>();
+
+    private final Patience patience = new Patience();
+
     private boolean accompanied;
     /** By build the numbers of columns that held NULL, though they must not by what is recorded. */
     private final Map<String, Set<Integer>> nullArrived = new HashMap<>();
@@ -162,9 +171,8 @@ public final class Cdc implements Mode {
         var source = lookAtSource(agenda.follow());
         var start = new Offset(offset.slot(), offset.systemIdentifier(), agenda.from());
         var unchanged = new UnchangedValues(new TargetLookup(clickHouse), new SourceLookup(postgres), progress);
-        try (var applier = new Applier(clickHouse, offsets, start, comment(), unchanged, progress);
-                var stream = ReplicationStream.start(postgres, pipe.slot(), agenda.publications(), start.lsn());
-                var catalogue = postgres.connect("schema")) {
+        try (var stream = ReplicationStream.start(postgres, pipe.slot(), agenda.publications(), start.lsn());
+                var catalogue = postgres.connectImpatiently("schema")) {
             // From here on no other worker reads the slot. One that did until now may have got further.
             awaitFormerInserts(stream, stop);
             if (!offsets.read().map(Offset::lsn).equals(Optional.of(offset.lsn()))) {
@@ -174,13 +182,26 @@ public final class Cdc implements Mode {
                 offsets.record(start);
             }
             var begun = whileAlive(stream, () -> carryOut(agenda, source));
+            var tenure = whileAlive(stream, () -> tenure(begun.follow()));
+            var held = held(begun.follow());
             var targets = whileAlive(stream, () -> begun.follow().stream()
-                    .map(build -> builds.target(build, begun.from()))
+                    .filter(build -> !held.contains(build))
+                    .map(build -> builds.target(build, begun.from(), tenure))
                     .toList());
             progress.started(start.lsn());
             LOG.info("following slot {} from {} into {} tables", pipe.slot(), start.lsn(), targets.size());
             monitor.watch(begun.follow());
-            new Follower(stream, applier, new Changes(writers(targets), progress), begun, catalogue).follow(stop);
+            try (var applier = new Applier(
+                    clickHouse,
+                    held.isEmpty() ? Optional.of(offsets) : Optional.empty(),
+                    start,
+                    tenure,
+                    comment(),
+                    unchanged,
+                    progress)) {
+                new Follower(stream, applier, new Changes(writers(targets), progress), begun, held, catalogue)
+                        .follow(stop);
+            }
             LOG.info("acknowledged up to {}", stream.acknowledged());
         } catch (SQLException e) {
             throw PostgresErrors.of(e, postgres.object());
@@ -201,8 +222,53 @@ public final class Cdc implements Mode {
                         "Run setup with replicationMode cdc or cdc_only")));
     }
 
+    /**
+     * Append-only builds whose load has not begun: nobody knows yet which commits will be in its rows, and what is inserted can
+     * be deleted again, but not be taken back from the materialized views that have seen it. So they are not written, and the
+     * position stays; when the load's boundary is known the stream is read again from here, which is before it.
+     *
+     * <p>A load that does not begin must not fill the source with WAL. After {@link #LONGEST_HOLD} the table is written, and cut
+     * when the boundary is known.
+     */
+    private List<TableDefinition> held(List<TableDefinition> follow) {
+        var waiting = follow.stream()
+                .filter(build -> pipe.settings().replicationMode().loads()
+                        && build.engine().appendOnly()
+                        && build.boundary() == null)
+                .toList();
+        heldSince
+                .keySet()
+                .retainAll(waiting.stream().map(TableDefinition::build).toList());
+        waiting.forEach(build -> heldSince.putIfAbsent(build.build(), System.nanoTime()));
+        return waiting.stream()
+                .filter(build -> {
+                    if (!isHoldOver(build)) {
+                        LOG.info("{}: the stream waits for its load to begin", build.source());
+                        return true;
+                    }
+                    LOG.warn(
+                            "{}: its load has not begun in {} minutes, and the stream goes on; materialized views behind"
+                                    + " {} will see some rows twice, in the stream and in the load",
+                            build.source(),
+                            LONGEST_HOLD.toMinutes(),
+                            build.target());
+                    return false;
+                })
+                .toList();
+    }
+
+    private boolean isHoldOver(TableDefinition build) {
+        return System.nanoTime() - heldSince.get(build.build()) > LONGEST_HOLD.toNanos();
+    }
+
+    private Manifests.Tenure tenure(List<TableDefinition> follow) {
+        return follow.stream().anyMatch(build -> build.engine().appendOnly())
+                ? new Manifests(clickHouse, pipe).begin()
+                : null;
+    }
+
     private SourceTables lookAtSource(List<TableDefinition> follow) {
-        try (var connection = postgres.connect("stream checks")) {
+        try (var connection = postgres.connectImpatiently("stream checks")) {
             var source = SourceTables.look(connection, follow);
             for (var build : follow) {
                 if (source.failures().containsKey(build.build())) {
@@ -256,6 +322,9 @@ public final class Cdc implements Mode {
         private final long interval =
                 Duration.ofSeconds(pipe.settings().syncIntervalSeconds()).toNanos();
         private final Agenda begun;
+        /** For whose sake nothing is confirmed. */
+        private final List<TableDefinition> heldBack;
+
         private final Connection catalogue;
         /** As they were announced on this connection, by OID. */
         private final Map<Long, Relation> announced = new HashMap<>();
@@ -279,22 +348,30 @@ public final class Cdc implements Mode {
         private List<TableDefinition> agendaOf;
         private Lsn agendaAt;
 
-        Follower(ReplicationStream stream, Applier applier, Changes changes, Agenda begun, Connection catalogue) {
+        Follower(
+                ReplicationStream stream,
+                Applier applier,
+                Changes changes,
+                Agenda begun,
+                List<TableDefinition> heldBack,
+                Connection catalogue) {
             this.stream = stream;
             this.applier = applier;
             this.changes = changes;
             this.begun = begun;
+            this.heldBack = heldBack;
             this.catalogue = catalogue;
         }
 
         void follow(Stop stop) throws InterruptedException {
-            while (!stop.requested() && !isAgendaDue()) {
+            while (!stop.requested() && !isAgendaDue() && heldBack.stream().noneMatch(Cdc.this::isHoldOver)) {
                 monitor.throwFailure();
                 applier.poll().ifPresent(this::confirmed);
                 if (!applier.busy() && due()) {
                     apply();
                 }
                 letGoOfShutdown();
+                letGoOfSilence();
                 if (full()) {
                     stream.keepAlive();
                     applier.await(LONGEST_PAUSE).ifPresent(this::confirmed);
@@ -346,11 +423,12 @@ public final class Cdc implements Mode {
                     .toList();
             var former = announced.get(relation.relid());
             boolean followed = builds.isEmpty() || isFollowed(builds);
-            boolean drained = batch.isEmpty() && !applier.busy();
+            // An insert that is sent again for the sake of what it may have missed is as well sent after the change.
+            boolean drained = (batch.isEmpty() || !followed && batch.incomplete()) && !applier.busy();
             held = relation;
             if (followed && (former == null || former.equals(relation)) || drained) {
                 take(relation, builds, followed);
-            } else if (!batch.isEmpty()) {
+            } else if (!batch.isEmpty() && (followed || !batch.incomplete())) {
                 batch.fence();
             } else {
                 stream.keepAlive();
@@ -400,12 +478,13 @@ public final class Cdc implements Mode {
             if (full()) {
                 return true;
             }
-            if (stream.inTransaction()) {
+            if (stream.inTransaction() || batch.incomplete()) {
                 return false;
             }
             long now = System.nanoTime();
             if (batch.isEmpty()) {
-                return stream.position().compareTo(stream.acknowledged()) > 0
+                return heldBack.isEmpty()
+                        && stream.position().compareTo(stream.acknowledged()) > 0
                         && (stream.replyRequested() || isAwaited() || now - appliedAt >= idleInterval.toNanos());
             }
             return now - batch.firstChangeAt() >= interval || stream.replyRequested();
@@ -420,9 +499,11 @@ public final class Cdc implements Mode {
         /** Whether nothing more may be read into the batch. A transaction is split only when it fills a batch by itself. */
         private boolean full() {
             return batch.fenced()
-                    || (stream.inTransaction()
-                            ? batch.rowsOfTransaction() >= batchRows || batch.bytesOfTransaction() >= BATCH_BYTES
-                            : batch.rows() >= batchRows || batch.bytes() >= BATCH_BYTES);
+                    || !batch.incomplete()
+                            && (stream.inTransaction()
+                                    ? batch.rowsOfTransaction() >= batchRows
+                                            || batch.bytesOfTransaction() >= BATCH_BYTES
+                                    : batch.rows() >= batchRows || batch.bytes() >= BATCH_BYTES);
         }
 
         private void apply() {
@@ -433,7 +514,12 @@ public final class Cdc implements Mode {
         }
 
         private void confirmed(Batch done) {
-            stream.acknowledge(done.end());
+            if (!done.isEmpty()) {
+                patience.sufficed(Duration.ofNanos(System.nanoTime() - appliedAt));
+            }
+            if (heldBack.isEmpty()) {
+                stream.acknowledge(done.end());
+            }
             progress.confirmed(stream.acknowledged(), oldestPending());
             if (!done.isEmpty()) {
                 LOG.debug("{} rows ({} bytes) are in ClickHouse, up to {}", done.rows(), done.bytes(), done.end());
@@ -460,6 +546,23 @@ public final class Cdc implements Mode {
                                 "the server wants to shut down and waits for changes to be confirmed, which ClickHouse"
                                         + " did not do in time",
                                 "It is tried again; the changes are kept"),
+                        null);
+            }
+        }
+
+        /** A connection that is silently dead looks like an insert that takes its time. What is sent again does no harm. */
+        private void letGoOfSilence() {
+            if (applier.busy() && System.nanoTime() - appliedAt > patience.now().toNanos()) {
+                var waited = patience.now();
+                patience.wasTooShort();
+                clickHouse.forgetConnections();
+                throw PipeException.retryable(
+                        new Problem(
+                                "ClickHouseSilent",
+                                clickHouse.object(),
+                                "an insert was not answered in " + waited.toSeconds() + " seconds",
+                                "It is tried again, and given " + patience.now().toSeconds()
+                                        + " seconds then; if it really takes that long, see what materialized views do"),
                         null);
             }
         }
@@ -500,7 +603,7 @@ public final class Cdc implements Mode {
     private boolean formerInsertRuns() {
         try {
             return !clickHouse
-                    .query(
+                    .queryState(
                             "SELECT 1 FROM system.processes WHERE Settings['log_comment'] = {comment:String} AND query_kind = 'Insert' LIMIT 1",
                             Map.of("comment", comment()))
                     .isEmpty();

@@ -52,10 +52,14 @@ final class Changes {
             }
             case Commit commit -> {
                 progress.committed(commit.committedAt());
+                batch.passed(new Version(transaction.commit(), -1)); // unsigned: the greatest
                 transaction = null;
             }
             case Relation relation -> writers.put(relation.relid(), tables.apply(relation, transaction.commit()));
-            case Change change -> change(change, batch);
+            case Change change -> {
+                change(change, batch);
+                batch.passed(new Version(transaction.commit(), transaction.rowsSeen()));
+            }
             case Type type -> {} // known from the definitions
             case Origin origin -> {} // a change is a change, wherever it was made first
             case Message logical -> {} // our heartbeat, or another's business
@@ -70,8 +74,11 @@ final class Changes {
                 forEach(
                         insert.relid(),
                         ordinal,
-                        writer ->
-                                write(writer, batch, rows -> writer.insert(rows, transaction, ordinal, insert.row())));
+                        writer -> write(
+                                writer,
+                                ordinal,
+                                batch,
+                                rows -> writer.insert(rows, transaction, ordinal, insert.row())));
             }
             case Update update -> {
                 long oldOrdinal = update.old() == null ? 0 : transaction.next();
@@ -81,6 +88,7 @@ final class Changes {
                         ordinal,
                         writer -> write(
                                 writer,
+                                ordinal,
                                 batch,
                                 rows -> writer.update(
                                         rows, transaction, oldOrdinal, update.old(), ordinal, update.row())));
@@ -90,8 +98,11 @@ final class Changes {
                 forEach(
                         delete.relid(),
                         ordinal,
-                        writer ->
-                                write(writer, batch, rows -> writer.delete(rows, transaction, ordinal, delete.old())));
+                        writer -> write(
+                                writer,
+                                ordinal,
+                                batch,
+                                rows -> writer.delete(rows, transaction, ordinal, delete.old())));
             }
             case Truncate truncate -> {
                 long ordinal = transaction.next();
@@ -104,7 +115,7 @@ final class Changes {
 
     private void truncate(TableWriter writer, long ordinal, Batch batch) {
         if (writer.target().appendOnly()) {
-            write(writer, batch, rows -> writer.truncate(rows, transaction, ordinal));
+            write(writer, ordinal, batch, rows -> writer.truncate(rows, transaction, ordinal));
         } else {
             progress.changed(writer.target());
             batch.truncate(
@@ -113,11 +124,16 @@ final class Changes {
         }
     }
 
-    private void write(TableWriter writer, Batch batch, Consumer<Rows> change) {
+    private void write(TableWriter writer, long ordinal, Batch batch, Consumer<Rows> change) {
+        var version = new Version(transaction.commit(), ordinal);
+        if (writer.target().wasSent(version)) {
+            batch.resend(writer.target().sentUntil());
+        }
         var rows = batch.rows(writer.target());
         int rowsBefore = rows.count();
         int bytesBefore = rows.encoded().size();
         change.accept(rows);
+        rows.added(version);
         batch.grew(rows.count() - rowsBefore, rows.encoded().size() - bytesBefore, transaction.committedAt());
         progress.changed(writer.target());
         progress.clamped(writer.target(), rows.encoded().takeClamped());

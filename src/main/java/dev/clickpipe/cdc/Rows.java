@@ -15,6 +15,8 @@ final class Rows {
     private final TsvBuffer encoded = new TsvBuffer();
     private final List<Hole> holes = new ArrayList<>();
     private int count;
+    private Version first;
+    private Version last;
     /** Where the row begins that is being appended. */
     private int begin;
     /** How many holes the rows before it have. */
@@ -54,6 +56,22 @@ final class Rows {
 
     int count() {
         return count;
+    }
+
+    /** A row of this version, or two, were added. */
+    void added(Version version) {
+        first = first == null ? version : first;
+        last = version;
+    }
+
+    /** The least version; null when there is no row. */
+    Version first() {
+        return first;
+    }
+
+    /** The greatest version; null when there is no row. */
+    Version last() {
+        return last;
     }
 
     /** In the order of their positions. */

@@ -30,7 +30,8 @@ final class SourceLookup implements UnchangedValues.Lookup {
     }
 
     @Override
-    public void find(Target target, List<RowKey> keys, List<Integer> columns, UnchangedValues.Found found) {
+    public void find(
+            Target target, Version before, List<RowKey> keys, List<Integer> columns, UnchangedValues.Found found) {
         try (var connection = postgres.connect("unchanged values")) {
             var table = table(connection, target);
             for (int from = 0; from < keys.size(); from += KEYS_PER_QUERY) {

@@ -83,7 +83,7 @@ final class SourceMonitor {
     private void look() {
         try {
             if (connection == null) {
-                connection = postgres.connect("monitor");
+                connection = postgres.connectImpatiently("monitor");
             }
             ask();
             askForTables();

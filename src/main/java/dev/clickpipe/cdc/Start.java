@@ -34,7 +34,7 @@ final class Start {
         var systemIdentifier = systemIdentifier(postgres);
         offsets.create();
         var recorded = offsets.read();
-        try (var connection = postgres.connect("stream checks")) {
+        try (var connection = postgres.connectImpatiently("stream checks")) {
             var problems = new ArrayList<Problem>();
             var slot = Slots.find(connection, pipe.slot());
             recorded.ifPresent(offset -> checkSource(offset, systemIdentifier, connection, postgres, problems));

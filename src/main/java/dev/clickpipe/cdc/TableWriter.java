@@ -133,7 +133,7 @@ final class TableWriter {
     /** NOT NULL may have been dropped and set again since, so that nothing but the row tells. */
     private void requireNullable(int column, boolean isNull) {
         var of = target.definition().columns().get(column);
-        if (isNull && !of.nullable() && !dropped[column] && target.keepsNull()) {
+        if (isNull && !of.nullable() && !dropped[column] && target.keepsNull(of)) {
             throw new SchemaChanged(target.definition(), of.number());
         }
     }

@@ -11,12 +11,22 @@ import java.util.stream.Stream;
  * A target table as this run writes it.
  *
  * @param boundary append-only targets: commits before this are in the load; {@link Lsn#ZERO} otherwise
- * @param stored append-only targets: the greatest version stored when this run began; changes up to it are not written again,
- *     because rows go in by one writer in the order of their versions. Null where nothing is stored or the target keeps the
- *     latest version by itself
+ * @param resendable append-only targets: whether ClickHouse knows an insert again by its token, in this table and in what
+ *     materialized views write to. Where it does not, only what the table itself holds can be known
+ * @param stored append-only targets: changes up to this version are not written again. Where inserts are resendable that is
+ *     what an earlier insert was confirmed of; elsewhere the greatest version stored when this run began, because rows go in by
+ *     one writer in the order of their versions. Null where nothing is stored or the target keeps the latest version by itself
+ * @param sentUntil the changes between {@code stored} and this version were sent in one insert, and may be stored, in part, or
+ *     not; null where there are none such
  * @param whole whether a row that is not there was deleted, or else not loaded yet; append-only targets: true
  */
-record Target(TableDefinition definition, Lsn boundary, Version stored, boolean whole) {
+record Target(
+        TableDefinition definition,
+        Lsn boundary,
+        boolean resendable,
+        Version stored,
+        Version sentUntil,
+        boolean whole) {
     private static final List<String> CURRENT = List.of(SystemColumns.VERSION, SystemColumns.IS_DELETED);
     private static final List<String> HISTORY = List.of(
             SystemColumns.VERSION, SystemColumns.IS_DELETED, SystemColumns.OPERATION, SystemColumns.COMMITTED_AT);
@@ -40,14 +50,17 @@ record Target(TableDefinition definition, Lsn boundary, Version stored, boolean 
     }
 
     /** Whether a column that may be NULL in the source may be NULL here. */
-    boolean keepsNull() {
-        return definition.request() == null || definition.request().layout().nullables();
+    boolean keepsNull(TableDefinition.Column column) {
+        var layout = definition.request() == null ? null : definition.request().layout();
+        return layout == null || layout.choice(column.name()).nullable() == null && layout.nullables();
     }
 
     /** The same, with rows identified by these columns; by those recorded where none are told. */
     Target identifiedBy(List<String> columns) {
         boolean told = !columns.isEmpty() && !Set.copyOf(columns).equals(Set.copyOf(definition.keyColumns()));
-        return told ? new Target(definition.withKeyColumns(columns), boundary, stored, whole) : this;
+        return told
+                ? new Target(definition.withKeyColumns(columns), boundary, resendable, stored, sentUntil, whole)
+                : this;
     }
 
     List<String> systemColumns() {
@@ -74,6 +87,11 @@ record Target(TableDefinition definition, Lsn boundary, Version stored, boolean 
     /** Whether a change of this version is there already. */
     boolean has(Version version) {
         return version.commit().compareTo(boundary) < 0 || stored != null && version.compareTo(stored) <= 0;
+    }
+
+    /** Whether a change of this version, which is not known to be there, was sent already. */
+    boolean wasSent(Version version) {
+        return sentUntil != null && version.compareTo(sentUntil) <= 0;
     }
 
     @Override

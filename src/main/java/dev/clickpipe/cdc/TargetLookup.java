@@ -12,7 +12,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 
-/** Looks rows up in the target table by key, as their latest version has them. */
+/**
+ * Looks rows up in the target table by key, as their latest version has them; in a history the latest before the rows that are
+ * to be sent, so that sending them again finds the same.
+ */
 final class TargetLookup implements UnchangedValues.Lookup {
     private static final int KEYS_PER_QUERY = 500;
     /** Below ClickHouse's max_query_size of 256 KiB, for the keys stand in the query twice. */
@@ -25,7 +28,8 @@ final class TargetLookup implements UnchangedValues.Lookup {
     }
 
     @Override
-    public void find(Target target, List<RowKey> keys, List<Integer> columns, UnchangedValues.Found found) {
+    public void find(
+            Target target, Version before, List<RowKey> keys, List<Integer> columns, UnchangedValues.Found found) {
         int from = 0;
         while (from < keys.size()) {
             int to = from;
@@ -33,12 +37,13 @@ final class TargetLookup implements UnchangedValues.Lookup {
             while (to < keys.size() && to - from < KEYS_PER_QUERY && (to == from || bytes < KEY_BYTES_PER_QUERY)) {
                 bytes += keys.get(to++).encoded().remaining();
             }
-            findSome(target, keys.subList(from, to), columns, found);
+            findSome(target, before, keys.subList(from, to), columns, found);
             from = to;
         }
     }
 
-    private void findSome(Target target, List<RowKey> keys, List<Integer> columns, UnchangedValues.Found found) {
+    private void findSome(
+            Target target, Version before, List<RowKey> keys, List<Integer> columns, UnchangedValues.Found found) {
         var definition = target.definition();
         var keyColumns = definition.keyColumns().stream()
                 .map(ClickHouseClient::identifier)
@@ -56,8 +61,10 @@ final class TargetLookup implements UnchangedValues.Lookup {
         // Which key a row has is decided by ClickHouse too: its text need not be the text that was sent.
         var sql = "SELECT indexOf([" + tuples + "], tuple(" + keyColumns + ")) AS i, " + values
                 + " FROM (SELECT * FROM "
-                + identifier(definition.target()) + " WHERE tuple(" + keyColumns + ") IN (" + tuples + ") ORDER BY "
-                + SystemColumns.VERSION + " DESC LIMIT 1 BY " + keyColumns + ") WHERE NOT " + SystemColumns.IS_DELETED
+                + identifier(definition.target()) + " WHERE tuple(" + keyColumns + ") IN (" + tuples + ")"
+                + (target.appendOnly() ? " AND " + SystemColumns.VERSION + " < toUInt128('" + before + "')" : "")
+                + " ORDER BY " + SystemColumns.VERSION + " DESC LIMIT 1 BY " + keyColumns + ") WHERE NOT "
+                + SystemColumns.IS_DELETED
                 + " AND i > 0";
         for (var row : clickHouse.query(sql, Map.of())) {
             var key = keys.get(((Number) row.get("i")).intValue() - 1);

@@ -35,6 +35,10 @@ final class Transaction {
         return committedAtText;
     }
 
+    long rowsSeen() {
+        return rowsSeen;
+    }
+
     /** Counts one more row that pgoutput sent, mapped or not; its ordinal. */
     long next() {
         return ++rowsSeen;

@@ -35,10 +35,11 @@ final class UnchangedValues {
         /**
          * Reports the values that are there.
          *
+         * @param before the version of the first row that is to be sent
          * @param keys distinct
          * @param columns places in the definition
          */
-        void find(Target target, List<RowKey> keys, List<Integer> columns, Found found);
+        void find(Target target, Version before, List<RowKey> keys, List<Integer> columns, Found found);
     }
 
     /** Takes a value as a TabSeparated field. */
@@ -65,11 +66,11 @@ final class UnchangedValues {
                 "batch",
                 rows.holes().stream().filter(hole -> hole.value().found()).count());
         if (rows.target().whole()) {
-            progress.unchanged("target", find(targets, rows.target(), sought, false));
-            progress.unchanged("source", find(sources, rows.target(), sought, true));
+            progress.unchanged("target", find(targets, rows, sought, false));
+            progress.unchanged("source", find(sources, rows, sought, true));
         } else {
-            progress.unchanged("source", find(sources, rows.target(), sought, true));
-            progress.unchanged("target", find(targets, rows.target(), sought, false));
+            progress.unchanged("source", find(sources, rows, sought, true));
+            progress.unchanged("target", find(targets, rows, sought, false));
         }
         progress.unchanged(
                 "nowhere",
@@ -77,7 +78,7 @@ final class UnchangedValues {
     }
 
     /** @param everyKey under all keys that the row has had, not only under the former */
-    private static long find(Lookup lookup, Target target, Map<Place, Value> sought, boolean everyKey) {
+    private static long find(Lookup lookup, Rows rows, Map<Place, Value> sought, boolean everyKey) {
         var missing = sought.entrySet().stream()
                 .filter(one -> !one.getValue().found())
                 .toList();
@@ -98,7 +99,11 @@ final class UnchangedValues {
                 .toList();
         var found = new HashMap<Place, byte[]>();
         lookup.find(
-                target, List.copyOf(keys), columns, (key, column, field) -> found.put(new Place(key, column), field));
+                rows.target(),
+                rows.first(),
+                List.copyOf(keys),
+                columns,
+                (key, column, field) -> found.put(new Place(key, column), field));
         long count = 0;
         for (var one : missing) {
             // Under the last key first: a former one may have been taken by another row since.

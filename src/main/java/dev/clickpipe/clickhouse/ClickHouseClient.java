@@ -16,6 +16,7 @@ import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.net.SocketTimeoutException;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
@@ -33,6 +34,11 @@ public final class ClickHouseClient implements AutoCloseable {
     private static final int CONNECT_TIMEOUT_SECONDS = 10;
     /** Silence after which an answer is no longer expected; the last block of an insert may feed slow materialized views. */
     private static final int SOCKET_TIMEOUT_SECONDS = 600;
+
+    /** The same for a look into a table of state, which a server that is there answers at once. */
+    private static final int STATE_TIMEOUT_SECONDS = 30;
+
+    private static final int FORMER_CLIENTS = 4;
 
     /** In bytes; the definition of a table of 1600 columns is longer than the server's default. */
     private static final String LONGEST_STATEMENT = "16777216";
@@ -52,6 +58,7 @@ public final class ClickHouseClient implements AutoCloseable {
     private final ClickHouseDestination destination;
     private final CredentialFiles credentials;
     private final List<Connected> connected = new ArrayList<>();
+    private boolean renew;
 
     private record Connected(Login login, Client client) {}
 
@@ -69,15 +76,40 @@ public final class ClickHouseClient implements AutoCloseable {
      * @throws PipeException classified
      */
     public List<Map<String, Object>> query(String sql, Map<String, Object> parameters) {
+        return query(sql, parameters, SOCKET_TIMEOUT_SECONDS);
+    }
+
+    /** As {@link #query}, of what a server that is there answers at once: its silence is noticed soon. */
+    public List<Map<String, Object>> queryState(String sql, Map<String, Object> parameters) {
+        return query(sql, parameters, STATE_TIMEOUT_SECONDS);
+    }
+
+    private List<Map<String, Object>> query(String sql, Map<String, Object> parameters, int timeoutSeconds) {
         try {
+            var settings = new QuerySettings();
+            settings.setNetworkTimeout(timeoutSeconds, ChronoUnit.SECONDS);
             var rows = new ArrayList<Map<String, Object>>();
-            for (GenericRecord row : client().queryAll(sql, parameters, new QuerySettings())) {
+            for (GenericRecord row : client().queryAll(sql, parameters, settings)) {
                 rows.add(row.getValues());
             }
             return rows;
         } catch (RuntimeException e) {
-            throw ClickHouseErrors.of(e, object());
+            throw failed(e, object());
         }
+    }
+
+    private PipeException failed(Exception e, String object) {
+        for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+            if (cause instanceof SocketTimeoutException) {
+                forgetConnections();
+            }
+        }
+        return ClickHouseErrors.of(e, object);
+    }
+
+    /** One connection was silently dead: those that are kept for later are not trusted either. */
+    public synchronized void forgetConnections() {
+        renew = true;
     }
 
     /**
@@ -93,7 +125,7 @@ public final class ClickHouseClient implements AutoCloseable {
         } catch (PipeException e) {
             throw e;
         } catch (Exception e) {
-            throw ClickHouseErrors.of(e, object());
+            throw failed(e, object());
         }
     }
 
@@ -135,13 +167,13 @@ public final class ClickHouseClient implements AutoCloseable {
         } catch (PipeException e) {
             throw e;
         } catch (Exception e) {
-            throw ClickHouseErrors.of(e, "table " + database() + "." + insert.table());
+            throw failed(e, "table " + database() + "." + insert.table());
         }
     }
 
     /** Whether the pipe's database has this table or view. */
     public boolean exists(String table) {
-        return !query(
+        return !queryState(
                         "SELECT 1 FROM system.tables WHERE database = {database:String} AND name = {table:String}",
                         Map.of("database", database(), "table", table))
                 .isEmpty();
@@ -203,9 +235,13 @@ public final class ClickHouseClient implements AutoCloseable {
 
     private synchronized Client client() {
         var login = credentials.clickHouse();
-        if (connected.isEmpty() || !connected.getLast().login().equals(login)) {
-            // The former client stays open until close(), for other threads' calls are under way on it.
+        if (connected.isEmpty() || renew || !connected.getLast().login().equals(login)) {
+            // The former client stays open for a while, for other threads' calls are under way on it.
             connected.add(new Connected(login, connect(login)));
+            renew = false;
+            if (connected.size() > FORMER_CLIENTS) {
+                connected.removeFirst().client().close();
+            }
         }
         return connected.getLast().client();
     }

@@ -62,7 +62,7 @@ public final class Definitions {
         }
         var parts = new HashMap<String, Map<String, String>>();
         clickHouse
-                .query(
+                .queryState(
                         "SELECT build, part, content FROM " + TABLE + " FINAL WHERE pipe = {pipe:String}",
                         Map.of("pipe", pipe.uid()))
                 .forEach(row -> parts.computeIfAbsent((String) row.get("build"), build -> new HashMap<>())
@@ -81,7 +81,7 @@ public final class Definitions {
         var targets = new HashMap<String, String>();
         if (clickHouse.exists(TABLE)) {
             clickHouse
-                    .query(
+                    .queryState(
                             "SELECT target, pipe_name FROM " + TABLE + " FINAL WHERE pipe != {pipe:String} AND part = '"
                                     + DEFINITION + "'",
                             Map.of("pipe", pipe.uid()))

@@ -51,7 +51,7 @@ public final class Offsets {
             return Optional.empty();
         }
         return clickHouse
-                .query(
+                .queryState(
                         "SELECT slot, system_identifier, lsn FROM " + TABLE + " FINAL WHERE pipe = {pipe:String}",
                         Map.of("pipe", pipe.uid()))
                 .stream()

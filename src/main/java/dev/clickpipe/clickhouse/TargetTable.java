@@ -71,6 +71,38 @@ public record TargetTable(
         return columns;
     }
 
+    /**
+     * How many inserts an append-only target knows again by their tokens. An insert is sent again right after a crash; in between
+     * come the load's, of which a block counts once for each partition.
+     */
+    private static final String REMEMBERED_INSERTS = "10000";
+
+    private static final Pattern WINDOW = Pattern.compile("\\b((?:non_)?)replicated_deduplication_window = (\\d+)");
+
+    /**
+     * Whether the table knows an insert again by its token (ClickHouse documentation, "Deduplicating inserts on retries"). What a
+     * server presets for tables that do not say is not looked at: not every user may.
+     */
+    public static boolean deduplicates(ClickHouseClient clickHouse, String name) {
+        return clickHouse
+                .query(
+                        "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = {table:String}",
+                        Map.of("database", clickHouse.database(), "table", name))
+                .stream()
+                .map(row -> (String) row.get("engine_full"))
+                .anyMatch(TargetTable::deduplicates);
+    }
+
+    static boolean deduplicates(String engineFull) {
+        boolean replicated = ENGINE_PREFIX.matcher(engineFull).find();
+        return WINDOW.matcher(engineFull)
+                .results()
+                .filter(set -> replicated == set.group(1).isEmpty())
+                .map(set -> !set.group(2).equals("0"))
+                .findFirst()
+                .orElse(replicated);
+    }
+
     /** The engine with its arguments: FINAL reads the newest version of a row, and none of a deleted one. */
     public static String engine(TableDefinition definition, boolean deleteOnMerge) {
         if (definition.engine().appendOnly()) {
@@ -186,6 +218,13 @@ public record TargetTable(
                     Clause.SETTINGS,
                     "allow_nullable_key = 1",
                     (there, ours) -> there.contains("allow_nullable_key") ? there : there + ", " + ours);
+        }
+        if (definition.engine().appendOnly()) {
+            clauses.merge(
+                    Clause.SETTINGS,
+                    "non_replicated_deduplication_window = " + REMEMBERED_INSERTS,
+                    (there, ours) ->
+                            there.contains("non_replicated_deduplication_window") ? there : there + ", " + ours);
         }
         return "CREATE TABLE " + identifier(definition.target()) + " (\n    " + String.join(",\n    ", columns)
                 + "\n) ENGINE = " + engine

@@ -22,6 +22,8 @@ import org.postgresql.ssl.DefaultJavaSSLFactory;
 public final class PostgresClient {
     private static final int CONNECT_TIMEOUT_SECONDS = 10;
     private static final int LOGIN_TIMEOUT_SECONDS = 30;
+    /** For what a server that is there answers at once, and for rows that follow one another. */
+    private static final int SILENCE_SECONDS = 60;
 
     /** PostgreSQL documentation, 19.11.2 "Locale and Formatting". TimeZone and extra_float_digits are sent by pgjdbc. */
     private static final List<String> OUTPUT = List.of("DateStyle=ISO", "IntervalStyle=postgres", "bytea_output=hex");
@@ -31,6 +33,7 @@ public final class PostgresClient {
             "statement_timeout=0",
             "lock_timeout=0",
             "idle_in_transaction_session_timeout=0",
+            "synchronize_seqscans=off", // a chunk that is read again comes in the same order
             "tcp_keepalives_idle=60",
             "tcp_keepalives_interval=10",
             "tcp_keepalives_count=6");
@@ -55,6 +58,17 @@ public final class PostgresClient {
     public Connection connect(String why) {
         var properties = properties(why);
         PGProperty.OPTIONS.set(properties, options(List.of("row_security=off")));
+        return open(properties);
+    }
+
+    /**
+     * As {@link #connect}, for what never waits long for an answer: a connection that is silently dead ends in an error. Not for
+     * statements that wait for others' transactions.
+     */
+    public Connection connectImpatiently(String why) {
+        var properties = properties(why);
+        PGProperty.OPTIONS.set(properties, options(List.of("row_security=off")));
+        PGProperty.SOCKET_TIMEOUT.set(properties, SILENCE_SECONDS);
         return open(properties);
     }
 

@@ -21,8 +21,8 @@ import org.postgresql.copy.CopyDual;
  */
 public final class ReplicationStream implements AutoCloseable {
     private static final long STATUS_INTERVAL = Duration.ofSeconds(2).toNanos();
-    /** The server is asked for a sign of life after this long without one, and given up after the same time again. */
-    private static final long SILENCE = Duration.ofSeconds(20).toNanos();
+    /** The server is asked for a sign of life after this long without one, and given up after twice the time again. */
+    private static final long SILENCE = Duration.ofSeconds(10).toNanos();
 
     private static final long MICROSECONDS_TO_2000 = 946_684_800_000_000L;
     private static final int XLOG_DATA_HEADER = 1 + 8 + 8 + 8;
@@ -94,12 +94,12 @@ public final class ReplicationStream implements AutoCloseable {
             byte[] message = read();
             if (message == null) {
                 keepAlive();
-                if (askedAt != 0 && System.nanoTime() - askedAt > SILENCE) {
+                if (askedAt != 0 && System.nanoTime() - askedAt > 2 * SILENCE) {
                     throw PipeException.retryable(
                             new Problem(
                                     "PostgresSilent",
                                     object,
-                                    "the server has not answered for " + 2 * SILENCE / 1_000_000_000L + " seconds",
+                                    "the server has not answered for " + 3 * SILENCE / 1_000_000_000L + " seconds",
                                     "Connecting again"),
                             null);
                 }

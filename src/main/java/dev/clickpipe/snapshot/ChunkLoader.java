@@ -43,6 +43,7 @@ final class ChunkLoader implements AutoCloseable {
     private final ChunkReader reader;
     private final SourceColumns columns;
     private final TsvBuffer buffer = new TsvBuffer(2 * SEND_BYTES);
+    private final Watchdog watchdog;
     private final ExecutorService inserts;
     /** From where a chunk begins until its last row was read well. */
     private volatile boolean reading;
@@ -56,8 +57,10 @@ final class ChunkLoader implements AutoCloseable {
             ClickHouseClient clickHouse,
             ChunkLedger ledger,
             SourceColumns columns,
+            Watchdog watchdog,
             ExecutorService inserts,
             Stop stop) {
+        this.watchdog = watchdog;
         this.inserts = inserts;
         this.session = session;
         this.clickHouse = clickHouse;
@@ -80,7 +83,7 @@ final class ChunkLoader implements AutoCloseable {
         var read = new CountDownLatch(1);
         var loaded = inserts.submit(() -> {
             try {
-                return load(work, progress, read);
+                return watchdog.watch(progress, () -> load(work, progress, read));
             } finally {
                 read.countDown();
             }
@@ -102,8 +105,8 @@ final class ChunkLoader implements AutoCloseable {
                 definition.source(),
                 definition.columns().stream().map(TableDefinition.Column::name).toList(),
                 connection -> columns.areUnchanged(definition, connection),
-                rows -> clickHouse.insert(new ClickHouseClient.Insert(
-                        definition.target(), columns(definition), settings(definition), out -> {
+                rows -> clickHouse.insert(
+                        new ClickHouseClient.Insert(definition.target(), columns(definition), settings(work), out -> {
                             copy(rows, encoder(definition), out, progress);
                             clamped.set(buffer.takeClamped());
                             reading = false;
@@ -179,10 +182,21 @@ final class ChunkLoader implements AutoCloseable {
         return new CopyRowEncoder(definition.source(), columns, prefix.toByteArray());
     }
 
-    private Map<String, String> settings(TableDefinition definition) {
+    private static Map<String, String> settings(Schedule.Work work) {
+        var definition = work.table().definition;
         var settings = new HashMap<>(TypeMapping.INSERT_SETTINGS);
         // Chunks of a table without a key may well be equal, and both count: ClickHouse would drop one as sent twice.
-        settings.put("insert_deduplication_token", UUID.randomUUID().toString());
+        // Read again in the same session, a chunk has the same rows in the same order: by the same token what is stored
+        // of them is known, here and behind materialized views.
+        settings.put(
+                "insert_deduplication_token",
+                work.table().repeatable
+                        ? definition.build() + ":" + work.table().plan.generation() + ":"
+                                + work.entry().number()
+                        : UUID.randomUUID().toString());
+        settings.put("insert_deduplicate", "1");
+        settings.put("deduplicate_blocks_in_dependent_materialized_views", "1");
+        settings.put("max_insert_threads", "1"); // the same blocks again
         settings.put("log_comment", definition.loadComment());
         return settings;
     }

@@ -58,6 +58,7 @@ final class Progress {
         private final long bytesPlanned;
         private volatile long rows;
         private volatile long bytes;
+        private volatile long movedAt = System.nanoTime();
 
         private Chunk(String build, long bytesPlanned) {
             this.build = build;
@@ -69,6 +70,17 @@ final class Progress {
             rowsRead.add(rows - this.rows);
             this.rows = rows;
             this.bytes = bytes;
+            moved();
+        }
+
+        /** It begins, or gets on. */
+        void moved() {
+            movedAt = System.nanoTime();
+        }
+
+        /** How long nothing has moved. */
+        Duration silence() {
+            return Duration.ofNanos(System.nanoTime() - movedAt);
         }
 
         /** Dates and times became the nearest end of the target's range. */

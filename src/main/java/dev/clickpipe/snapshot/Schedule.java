@@ -38,16 +38,24 @@ final class Schedule {
         final ChunkLedger.Plan plan;
         /** True where a part of it is of no use to a later session. */
         final boolean wholeInSession;
+        /** Whether a chunk may be sent again in this session: what of it is stored is known by the insert's token. */
+        final boolean repeatable;
 
         private final Deque<ChunkLedger.Entry> waiting = new ArrayDeque<>();
         private int readers;
         private int missing;
 
-        Table(TableDefinition definition, String boundary, ChunkLedger.Plan plan, boolean wholeInSession) {
+        Table(
+                TableDefinition definition,
+                String boundary,
+                ChunkLedger.Plan plan,
+                boolean wholeInSession,
+                boolean repeatable) {
             this.definition = definition;
             this.boundary = boundary;
             this.plan = plan;
             this.wholeInSession = wholeInSession;
+            this.repeatable = repeatable;
             plan.entries().stream().filter(entry -> !entry.loaded()).forEach(waiting::add);
             missing = waiting.size();
         }

@@ -3,8 +3,10 @@ package dev.clickpipe.snapshot;
 import dev.clickpipe.clickhouse.ChunkLedger;
 import dev.clickpipe.clickhouse.ClickHouseClient;
 import dev.clickpipe.clickhouse.Definitions;
+import dev.clickpipe.clickhouse.Patience;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.clickhouse.TableDefinition.Loading;
+import dev.clickpipe.clickhouse.TargetTable;
 import dev.clickpipe.codec.RowVersion;
 import dev.clickpipe.codec.SystemColumns;
 import dev.clickpipe.codec.TsvBuffer;
@@ -15,7 +17,6 @@ import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.Stop;
 import dev.clickpipe.pipe.WorkerStatus;
 import dev.clickpipe.postgres.ChunkPlanner;
-import dev.clickpipe.postgres.ChunkReader;
 import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.postgres.PostgresErrors;
@@ -64,6 +65,8 @@ public final class Snapshot implements Mode {
     private final ChunkLedger ledger;
     private final Progress progress;
     private final Duration longestSession;
+    private final Patience patience = new Patience();
+    private final Watchdog watchdog = new Watchdog();
 
     public Snapshot(Pipe pipe, PostgresClient postgres, ClickHouseClient clickHouse, MeterRegistry meters) {
         this(pipe, postgres, clickHouse, meters, SESSION);
@@ -225,7 +228,8 @@ public final class Snapshot implements Mode {
                         boundary = session.boundary().toString();
                     }
                     progress.planned(plan);
-                    tables.add(new Schedule.Table(definition, boundary, plan, wholeInSession));
+                    boolean repeatable = wholeInSession && TargetTable.deduplicates(clickHouse, definition.target());
+                    tables.add(new Schedule.Table(definition, boundary, plan, wholeInSession, repeatable));
                 } catch (SQLException e) {
                     throw PostgresErrors.of(e, "table " + definition.source());
                 } catch (PipeException e) {
@@ -313,7 +317,13 @@ public final class Snapshot implements Mode {
         try (var columns = new SourceColumns(pipe, postgres, definitions);
                 var threads = Executors.newVirtualThreadPerTaskExecutor()) {
             for (int i = schedule.usefulReaders(); i > 0; i--) {
-                readers.add(threads.submit(() -> readChunks(session, schedule, columns, stop)));
+                var reader = new Reader(
+                        session,
+                        schedule,
+                        progress,
+                        stop,
+                        inserts -> new ChunkLoader(session, clickHouse, ledger, columns, watchdog, inserts, stop));
+                readers.add(threads.submit(reader::run));
             }
             threads.shutdown();
             watch(threads);
@@ -332,112 +342,20 @@ public final class Snapshot implements Mode {
         int samples = 0;
         while (!threads.awaitTermination(BETWEEN_SAMPLES.toNanos(), TimeUnit.NANOSECONDS)) {
             progress.sample();
+            giveUpSilence();
             if (++samples % SAMPLES_BETWEEN_LOG_LINES == 0) {
                 log(progress.load());
             }
         }
     }
 
-    /** A chunk on its way to ClickHouse. */
-    private record Copy(Schedule.Work work, Progress.Chunk chunk, Future<ChunkReader.Outcome> loaded) {}
-
-    /**
-     * One reader: chunk after chunk, over one connection. The next chunk is read while ClickHouse stores the last rows of the one
-     * before. A failure to read costs the connection, as the state of that is unknown.
-     */
-    private void readChunks(SnapshotSession session, Schedule schedule, SourceColumns columns, Stop stop) {
-        ChunkLoader loader = null;
-        Copy before = null;
-        try (var inserts = Executors.newVirtualThreadPerTaskExecutor()) {
-            for (var work = schedule.next(); work.isPresent() && !stop.requested(); work = schedule.next()) {
-                var chunk = progress.begin(
-                        work.get().table().definition.build(), work.get().entry());
-                if (loader == null) {
-                    try {
-                        loader = new ChunkLoader(session, clickHouse, ledger, columns, inserts, stop);
-                    } catch (RuntimeException e) {
-                        failed(schedule, work.get(), chunk, e, stop);
-                        continue;
-                    }
-                }
-                var copy = new Copy(work.get(), chunk, loader.load(work.get(), chunk));
-                schedule.read(work.get());
-                finish(before, schedule, stop);
-                before = copy;
-                if (loader.isBroken()) {
-                    finish(before, schedule, stop);
-                    before = null;
-                    loader.close();
-                    loader = null;
-                }
-            }
-            finish(before, schedule, stop);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        } finally {
-            if (loader != null) {
-                loader.close();
-            }
+    private void giveUpSilence() {
+        var limit = patience.now();
+        if (watchdog.interruptSilent(limit)) {
+            LOG.warn("nothing has moved for {} s: a chunk is tried again", limit.toSeconds());
+            patience.wasTooShort();
+            clickHouse.forgetConnections();
         }
-    }
-
-    /** Waits until the chunk is in ClickHouse and in the ledger, or can't be. */
-    private void finish(Copy copy, Schedule schedule, Stop stop) throws InterruptedException {
-        if (copy == null) {
-            return;
-        }
-        try {
-            var outcome = copy.loaded.get();
-            switch (outcome) {
-                case READ, DROPPED -> {
-                    loaded(copy.work, copy.chunk);
-                    schedule.loaded(copy.work);
-                }
-                case REWRITTEN, CHANGED -> {
-                    LOG.info(
-                            outcome == ChunkReader.Outcome.CHANGED
-                                    ? "{} has other columns now: it goes on when the target has them"
-                                    : "{} was rewritten (TRUNCATE, VACUUM FULL, CLUSTER, ALTER TABLE): it starts over",
-                            copy.work.table().definition.source());
-                    progress.failed(copy.chunk, null);
-                    schedule.rewritten(copy.work);
-                }
-            }
-        } catch (ExecutionException e) {
-            failed(schedule, copy.work, copy.chunk, e.getCause(), stop);
-        }
-    }
-
-    private void loaded(Schedule.Work work, Progress.Chunk chunk) {
-        long rows = progress.loaded(chunk);
-        if (rows >= 0) {
-            var definition = work.table().definition;
-            LOG.info(
-                    "{} is loaded into {}: {} rows in {} chunks",
-                    definition.source(),
-                    definition.target(),
-                    rows,
-                    work.table().plan.entries().size());
-        }
-    }
-
-    private void failed(Schedule schedule, Schedule.Work work, Progress.Chunk chunk, Throwable e, Stop stop) {
-        if (stop.requested()) {
-            progress.failed(chunk, null); // cut off by the stop, wherever it was
-            return;
-        }
-        var failure = e instanceof PipeException known
-                ? known
-                : PipeException.fatal(
-                        new Problem(
-                                "InternalError",
-                                "table " + work.table().definition.source(),
-                                e.toString(),
-                                "Please report it with the log"),
-                        e);
-        LOG.warn(failure.getMessage(), failure == e ? null : e);
-        progress.failed(chunk, failure.problems().getFirst());
-        schedule.failed(work, failure);
     }
 
     private void waiting(Problem problem) {

@@ -15,6 +15,7 @@ import dev.clickpipe.testbed.SharedClickHouse;
 import dev.clickpipe.testbed.SharedPostgres;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -278,6 +279,34 @@ class CdcFaultsIT {
             var problem = pipe.awaitFatal().problems().getFirst();
             assertThat(problem.reason()).isEqualTo("SlotAdvanced");
             assertThat(clickHouse.count('`' + table + '`')).isEqualTo(1);
+        }
+    }
+
+    /** What max_slot_wal_keep_size takes away from a worker that was gone for too long. */
+    @Test
+    void anInvalidatedSlotIsFatal() throws InterruptedException {
+        try (var server = PostgresServer.create(
+                PostgresServer.DEFAULT_VERSION, Map.of("max_slot_wal_keep_size", "1MB", "max_wal_size", "32MB"))) {
+            var source = server.createDatabase("source");
+            source.execute("CREATE TABLE invalidated (id int PRIMARY KEY, t text)");
+            try (var pipe = new TestPipe.Builder(source, clickHouse)
+                    .table("invalidated")
+                    .start()) {
+                source.execute("INSERT INTO invalidated VALUES (1, '')");
+                pipe.awaitEqual("invalidated");
+                pipe.stop();
+                await().atMost(Duration.ofMinutes(2)).until(() -> {
+                    source.execute(
+                            "INSERT INTO invalidated SELECT coalesce(max(id), 0) + 1 FROM invalidated",
+                            "SELECT pg_switch_wal()",
+                            "CHECKPOINT");
+                    return source.query("SELECT wal_status FROM pg_replication_slots")
+                            .equals("lost");
+                });
+                pipe.start();
+                assertThat(pipe.awaitFatal().problems().getFirst().reason()).isEqualTo("SlotInvalidated");
+                assertThat(clickHouse.count("invalidated")).isEqualTo(1);
+            }
         }
     }
 

@@ -109,11 +109,15 @@ class SideBySideIT {
         }
     }
 
-    /** What the stream goes on writing of the time before the load's boundary, until it knows that, is taken out again. */
+    /** The stream comes upon rows of the time before the load's boundary while it does not know that: nobody sees them twice. */
     @Test
     void theLoadBeginsWhileTheStreamIsBehind() throws Exception {
         postgres.execute("CREATE TABLE behind (id int PRIMARY KEY, v text)");
         try (var pipe = pipe().table("behind", TableEngine.MergeTree).setUp()) {
+            clickHouse.query("CREATE TABLE behind_seen (id Int32, n UInt64) ENGINE = SummingMergeTree ORDER BY id"
+                    + " SETTINGS non_replicated_deduplication_window = 10000");
+            clickHouse.query("CREATE MATERIALIZED VIEW behind_view TO behind_seen AS"
+                    + " SELECT id, toUInt64(1) AS n FROM behind");
             pipe.start();
             await().until(() -> pipe.definition("behind").streaming() != null);
             // One transaction, in a hundred batches.
@@ -125,12 +129,14 @@ class SideBySideIT {
             assertThat(clickHouse.query(
                             "SELECT count(), uniqExact(id), countIf(_clickpipe_operation = 'snapshot') FROM behind"))
                     .isEqualTo("200001\t200001\t200000");
+            assertThat(clickHouse.query("SELECT sum(n), uniqExact(id) FROM behind_seen"))
+                    .isEqualTo("200001\t200001");
         }
     }
 
-    /** The rows that the stream has written, and those of the lost session, are in the rows of the session that counts. */
+    /** Read again in the same session, and known by the insert's token. */
     @Test
-    void aLostSessionOfAnAppendOnlyTable() throws Exception {
+    void anAppendOnlyTableOfWhoseLoadAnswersAreLost() throws Exception {
         try (var application = new Application(postgres, "lost_");
                 var pipe = pipe().table("lost_audit", TableEngine.MergeTree).setUp()) {
             application.start();

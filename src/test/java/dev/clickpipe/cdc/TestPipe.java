@@ -15,6 +15,7 @@ import dev.clickpipe.api.Tls;
 import dev.clickpipe.api.TlsMode;
 import dev.clickpipe.clickhouse.ClickHouseClient;
 import dev.clickpipe.clickhouse.Definitions;
+import dev.clickpipe.clickhouse.Manifests;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.clickhouse.TargetTable;
 import dev.clickpipe.pipe.CredentialFiles;
@@ -312,6 +313,10 @@ final class TestPipe implements AutoCloseable {
 
     TableDefinition add(String target, String table, TableEngine engine) {
         return publish(make(table, target, engine, null), null);
+    }
+
+    Manifests manifests() {
+        return new Manifests(client, pipe);
     }
 
     void forget(TableDefinition definition) {

@@ -35,7 +35,27 @@ class TargetTableTest {
         assertThat(TargetTable.createStatement(orders, null, TargetTable.engine(orders, true), "c"))
                 .contains(
                         "`_clickpipe_operation` LowCardinality(String),\n    `_clickpipe_committed_at` DateTime64(6, 'UTC'),\n")
-                .contains("\n) ENGINE = MergeTree\nORDER BY tuple()\nCOMMENT");
+                .contains("""
+
+                        ) ENGINE = MergeTree
+                        ORDER BY tuple()
+                        SETTINGS non_replicated_deduplication_window = 10000
+                        COMMENT""");
+    }
+
+    @Test
+    void knowsInsertsAgain() {
+        assertThat(List.of(
+                        "MergeTree ORDER BY tuple() SETTINGS index_granularity = 8192",
+                        "MergeTree ORDER BY tuple() SETTINGS non_replicated_deduplication_window = 0",
+                        "MergeTree ORDER BY tuple() SETTINGS replicated_deduplication_window = 100",
+                        "ReplicatedMergeTree('/a', 'b') ORDER BY id SETTINGS replicated_deduplication_window = 0"))
+                .noneMatch(TargetTable::deduplicates);
+        assertThat(List.of(
+                        "MergeTree ORDER BY tuple() SETTINGS a = 1, non_replicated_deduplication_window = 10, b = 2",
+                        "ReplicatedMergeTree('/a', 'b') ORDER BY id SETTINGS non_replicated_deduplication_window = 0",
+                        "SharedMergeTree ORDER BY id"))
+                .allMatch(TargetTable::deduplicates);
     }
 
     @Test

@@ -59,8 +59,8 @@ class ScheduleTest {
                 List.of(
                         new ChunkLedger.Entry(0, new Chunk(1, 1, 0, 16, 1), true, 5),
                         new ChunkLedger.Entry(1, new Chunk(1, 1, 16, Chunk.END, 1), false, 0)));
-        var schedule =
-                new Schedule(List.of(new Schedule.Table(definition("a"), "0/1", plan, false)), 1, 4, () -> false);
+        var schedule = new Schedule(
+                List.of(new Schedule.Table(definition("a"), "0/1", plan, false, false)), 1, 4, () -> false);
         assertThat(schedule.usefulReaders()).isEqualTo(1);
         assertThat(next(schedule)).isEqualTo("a1");
         assertThat(next(schedule)).isEqualTo("none");
@@ -87,7 +87,7 @@ class ScheduleTest {
 
     @Test
     void a_table_that_is_no_use_in_part_is_left_and_so_is_a_broken_one() {
-        var whole = new Schedule.Table(definition("w"), "0/1", plan("w", 4), true);
+        var whole = new Schedule.Table(definition("w"), "0/1", plan("w", 4), true, false);
         var schedule = new Schedule(List.of(whole, table("a", 3), table("b", 1)), 1, 1, () -> false);
         schedule.failed(schedule.next().orElseThrow(), DOWN);
         var work = schedule.next().orElseThrow();
@@ -107,7 +107,7 @@ class ScheduleTest {
         schedule.loaded(first);
         assertThat(next(schedule)).isEqualTo("none");
 
-        var whole = new Schedule.Table(definition("w"), "0/1", plan("w", 2), true);
+        var whole = new Schedule.Table(definition("w"), "0/1", plan("w", 2), true, false);
         schedule = new Schedule(List.of(whole, table("a", 4)), 2, 1, () -> true);
         first = schedule.next().orElseThrow();
         schedule.loaded(schedule.next().orElseThrow());
@@ -124,7 +124,7 @@ class ScheduleTest {
     }
 
     private static Schedule.Table table(String name, int chunks) {
-        return new Schedule.Table(definition(name), "0/1", plan(name, chunks), false);
+        return new Schedule.Table(definition(name), "0/1", plan(name, chunks), false, false);
     }
 
     private static ChunkLedger.Plan plan(String name, int chunks) {

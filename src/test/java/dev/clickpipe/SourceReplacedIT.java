@@ -1,0 +1,160 @@
+package dev.clickpipe;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
+import static org.awaitility.Awaitility.await;
+
+import dev.clickpipe.cdc.Cdc;
+import dev.clickpipe.pipe.PipeException;
+import dev.clickpipe.pipe.Stop;
+import dev.clickpipe.pipe.TestPipe;
+import dev.clickpipe.setup.Setup;
+import dev.clickpipe.snapshot.Snapshot;
+import dev.clickpipe.testbed.ClickHouse;
+import dev.clickpipe.testbed.FaultProxy;
+import dev.clickpipe.testbed.Postgres;
+import dev.clickpipe.testbed.PostgresServer;
+import dev.clickpipe.testbed.PostgresServer.StopMode;
+import dev.clickpipe.testbed.SharedClickHouse;
+import dev.clickpipe.testbed.TableComparison;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Behind the host's name is another database, or the same as it was earlier: nothing is read until a resync is asked for. */
+class SourceReplacedIT {
+    private static final Duration PATIENCE = Duration.ofMinutes(3);
+
+    @RegisterExtension
+    static final SharedClickHouse CLICKHOUSE = new SharedClickHouse();
+
+    @TempDir
+    Path directory;
+
+    private static void fill(Postgres postgres, String who) {
+        postgres.execute(
+                "CREATE TABLE current (id int PRIMARY KEY, v text)",
+                "CREATE TABLE history (id int, v text)",
+                "INSERT INTO current SELECT i, '" + who + "' FROM generate_series(1, 100) i",
+                "INSERT INTO history SELECT i, '" + who + "' FROM generate_series(1, 100) i");
+    }
+
+    private TestPipe pipe(String name, Postgres postgres, ClickHouse clickHouse) {
+        return new TestPipe(directory, postgres, clickHouse)
+                .name(name)
+                .setting("syncIntervalSeconds", 1)
+                .setting("allowNullableColumns", true)
+                .map("public.current")
+                .map("public.history", "tableEngine: MergeTree");
+    }
+
+    private static void setUp(TestPipe pipe) throws InterruptedException {
+        try (var clickHouse = pipe.clickHouseClient()) {
+            new Setup(pipe.pipe(), pipe.postgresClient(), clickHouse).run(new Stop());
+        }
+    }
+
+    private static void assertRefused(TestPipe pipe, String reason) {
+        try (var clickHouse = pipe.clickHouseClient()) {
+            var stream = catchThrowableOfType(PipeException.class, () -> new Cdc(
+                            pipe.pipe(), pipe.postgresClient(), clickHouse, new SimpleMeterRegistry())
+                    .run(new Stop()));
+            assertThat(stream.problems())
+                    .extracting(problem -> problem.reason())
+                    .containsExactly(reason);
+            assertThat(stream.retryable()).isFalse();
+        }
+        var setup = catchThrowableOfType(PipeException.class, () -> setUp(pipe));
+        assertThat(setup.problems()).extracting(problem -> problem.reason()).containsExactly(reason);
+    }
+
+    /** Loads what is to be loaded and follows until the targets equal the source. */
+    private static void follow(TestPipe pipe, Postgres postgres, ClickHouse target) throws InterruptedException {
+        try (var clickHouse = pipe.clickHouseClient()) {
+            var stop = new Stop();
+            var cdc = new Cdc(pipe.pipe(), pipe.postgresClient(), clickHouse, new SimpleMeterRegistry());
+            var thread = Thread.ofVirtual().start(() -> {
+                try {
+                    cdc.run(stop);
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                }
+            });
+            new Snapshot(pipe.pipe(), pipe.postgresClient(), clickHouse, new SimpleMeterRegistry()).run(new Stop());
+            for (var table : List.of("current", "history")) {
+                await().atMost(PATIENCE)
+                        .pollInterval(Duration.ofMillis(200))
+                        .untilAsserted(() -> TableComparison.between(postgres, table, target, table)
+                                .assertEqual());
+            }
+            stop.request();
+            thread.join();
+        }
+    }
+
+    @Test
+    void anotherCluster() throws InterruptedException {
+        CLICKHOUSE.client().query("CREATE DATABASE other_cluster");
+        var target = CLICKHOUSE.client().withDatabase("other_cluster");
+        try (var first = PostgresServer.create(PostgresServer.DEFAULT_VERSION);
+                var second = PostgresServer.create(PostgresServer.DEFAULT_VERSION);
+                var proxy = FaultProxy.to(first.host(), first.port())) {
+            var was = first.createDatabase("source");
+            var is = second.createDatabase("source");
+            fill(was, "first");
+            fill(is, "second");
+            is.execute("DELETE FROM current WHERE id % 3 = 0");
+            var pipe =
+                    pipe("moved", new Postgres(was.host(), proxy.port(), was.user(), was.password(), "source"), target);
+            setUp(pipe);
+            follow(pipe, was, target);
+
+            proxy.redirect(second.host(), second.port());
+            assertRefused(pipe, "SourceReplaced");
+            assertThat(target.query("SELECT count() FROM current FINAL WHERE v = 'first'"))
+                    .isEqualTo("100");
+
+            pipe.extra("  resync: \"2\"\n");
+            setUp(pipe);
+            is.execute("INSERT INTO current VALUES (1000, 'later')", "INSERT INTO history VALUES (1000, 'later')");
+            follow(pipe, is, target);
+            assertThat(target.query("SELECT count() FROM history WHERE v = 'first'"))
+                    .isEqualTo("0");
+        }
+    }
+
+    @Test
+    void anEarlierState() throws InterruptedException {
+        CLICKHOUSE.client().query("CREATE DATABASE earlier_state");
+        var target = CLICKHOUSE.client().withDatabase("earlier_state");
+        try (var server = PostgresServer.create(PostgresServer.DEFAULT_VERSION)) {
+            var postgres = server.createDatabase("source");
+            fill(postgres, "before");
+            var pipe = pipe("earlier", postgres, target);
+            setUp(pipe);
+            follow(pipe, postgres, target);
+            server.stop(StopMode.FAST);
+            server.backUp();
+            server.start();
+            postgres.execute(
+                    "INSERT INTO current SELECT i, 'lost' FROM generate_series(1001, 50000) i",
+                    "INSERT INTO history VALUES (0, 'lost')");
+            follow(pipe, postgres, target);
+
+            server.stop(StopMode.FAST);
+            server.restore();
+            server.start();
+            assertRefused(pipe, "SourceWentBack");
+
+            pipe.extra("  resync: \"2\"\n");
+            setUp(pipe);
+            follow(pipe, postgres, target);
+            assertThat(target.query("SELECT count() FROM history WHERE v = 'lost'"))
+                    .isEqualTo("0");
+        }
+    }
+}

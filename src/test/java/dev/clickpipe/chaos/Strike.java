@@ -1,0 +1,75 @@
+package dev.clickpipe.chaos;
+
+import dev.clickpipe.testbed.FaultProxy.Network;
+import dev.clickpipe.testbed.PostgresServer.StopMode;
+import java.time.Duration;
+import java.util.Random;
+
+/** What may happen to a pipe. */
+enum Strike {
+    SOURCE_SLOW(world -> network(world, true, Network.SLOW)),
+    SOURCE_NARROW(world -> network(world, true, Network.NARROW)),
+    SOURCE_RESET(world -> world.toPostgres().reset()),
+    SOURCE_HALF_OPEN(world -> network(world, true, Network.HALF_OPEN)),
+    SOURCE_BLACK_HOLE(world -> network(world, true, Network.BLACK_HOLE)),
+    SOURCE_CUT(world -> network(world, true, Network.CUT)),
+    SOURCE_RESTARTS(world -> restart(world, StopMode.FAST)),
+    SOURCE_CRASHES(world -> restart(world, StopMode.IMMEDIATE)),
+    DESTINATION_SLOW(world -> network(world, false, Network.SLOW)),
+    DESTINATION_NARROW(world -> network(world, false, Network.NARROW)),
+    DESTINATION_RESET(world -> world.toClickHouse().reset()),
+    DESTINATION_HALF_OPEN(world -> network(world, false, Network.HALF_OPEN)),
+    DESTINATION_BLACK_HOLE(world -> network(world, false, Network.BLACK_HOLE)),
+    DESTINATION_CUT(world -> network(world, false, Network.CUT)),
+    DESTINATION_KILLED(world -> {
+        world.clickHouseServer().kill();
+        world.clickHouseServer().start();
+    }),
+    STREAM_KILLED(world -> world.stream().kill()),
+    /** No effect when the load is done. */
+    LOAD_KILLED(world -> world.load().kill()),
+    /** A worker that stops for a while, another one that takes over, and the first one wakes up. */
+    STREAM_DOUBLED(world -> {
+        var old = world.stream().freeze();
+        try {
+            world.letGoOfSlot();
+            pause(world.random(), 2000);
+        } finally {
+            old.thaw();
+        }
+        pause(world.random(), 2000);
+        old.kill();
+    });
+
+    private final Act act;
+
+    private interface Act {
+        void on(Chaos world) throws Exception;
+    }
+
+    Strike(Act act) {
+        this.act = act;
+    }
+
+    /** Returns when the cause is gone. */
+    void strike(Chaos world) throws Exception {
+        act.on(world);
+    }
+
+    private static void network(Chaos world, boolean source, Network network) throws InterruptedException {
+        var proxy = source ? world.toPostgres() : world.toClickHouse();
+        proxy.set(network);
+        pause(world.random(), 4000);
+        proxy.set(Network.GOOD);
+    }
+
+    private static void restart(Chaos world, StopMode mode) throws InterruptedException {
+        world.postgresServer().stop(mode);
+        pause(world.random(), 1000);
+        world.postgresServer().start();
+    }
+
+    private static void pause(Random random, int upToMillis) throws InterruptedException {
+        Thread.sleep(Duration.ofMillis(upToMillis / 4 + random.nextInt(upToMillis)));
+    }
+}

@@ -77,6 +77,8 @@ final class SourceColumns implements AutoCloseable {
 
     private boolean has(SourceShape shape, TableDefinition definition) {
         boolean followed = definition.publishing() != null && definition.failure() == null;
+        boolean keepsNull =
+                definition.request() != null && definition.request().layout().nullables();
         int known = Math.max(
                 definition.highestColumn(),
                 definition.columns().stream()
@@ -86,7 +88,7 @@ final class SourceColumns implements AutoCloseable {
         return definition.columns().stream().allMatch(column -> shape.column(column.number())
                         .filter(now -> now.name().equals(column.name()))
                         .filter(now -> isOf(now, column.type()))
-                        .filter(now -> !followed || column.nullable() || now.notNull())
+                        .filter(now -> !keepsNull || column.nullable() || now.notNull())
                         .isPresent())
                 && (!followed || shape.columns().stream().allMatch(column -> column.number() <= known));
     }
@@ -105,7 +107,7 @@ final class SourceColumns implements AutoCloseable {
                 : Optional.of(new Problem(
                         "SourceColumnsChanged",
                         "table " + definition.source(),
-                        "columns were dropped or renamed, or their types changed, since its target was made",
+                        "columns were dropped, renamed or altered since its target was made",
                         (pipe.settings().replicationMode().streams()
                                         ? "S"
                                         : "There is no change stream that follows: s")

@@ -54,6 +54,9 @@ final class Applier implements AutoCloseable {
             PARALLEL_TABLES, Thread.ofVirtual().name("insert-", 0).factory());
 
     private Lsn recorded;
+    /** When the last statement was answered, or the batch begun. */
+    private volatile long movedAt;
+
     private Batch batch;
     private FutureTask<Void> work;
     private Thread thread;
@@ -99,6 +102,11 @@ final class Applier implements AutoCloseable {
         return work != null;
     }
 
+    /** How long the batch under way has waited for an answer. */
+    Duration silence() {
+        return busy() ? Duration.ofNanos(System.nanoTime() - movedAt) : Duration.ZERO;
+    }
+
     /** The batch under way; null when none is. */
     Batch batch() {
         return batch;
@@ -107,6 +115,7 @@ final class Applier implements AutoCloseable {
     /** Starts to apply a batch; only when not {@link #busy}. */
     void apply(Batch next) {
         batch = next;
+        movedAt = System.nanoTime();
         work = new FutureTask<>(() -> {
             applyAll(next);
             return null;
@@ -145,7 +154,9 @@ final class Applier implements AutoCloseable {
     private void applyAll(Batch next) throws InterruptedException {
         long began = System.nanoTime();
         var tokens = announce(next);
+        movedAt = System.nanoTime();
         insert(next, tokens);
+        movedAt = System.nanoTime();
         next.truncations().forEach(this::truncate);
         if (offsets.isPresent() && next.end().compareTo(recorded) > 0) {
             // Before Postgres is told: the offset may be ahead of the slot, never behind it.
@@ -224,6 +235,7 @@ final class Applier implements AutoCloseable {
 
     private long store(Rows rows, String token) {
         unchanged.fill(rows);
+        movedAt = System.nanoTime();
         var mine = new HashMap<>(settings);
         // Without a token a row sent again is told by its version. By its block's hash it would be missed after a
         // TRUNCATE in between; a random token, unlike insert_deduplicate = 0, keeps every version from looking at that.

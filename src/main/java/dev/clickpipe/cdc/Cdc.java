@@ -552,7 +552,7 @@ public final class Cdc implements Mode {
 
         /** A connection that is silently dead looks like an insert that takes its time. What is sent again does no harm. */
         private void letGoOfSilence() {
-            if (applier.busy() && System.nanoTime() - appliedAt > patience.now().toNanos()) {
+            if (applier.silence().compareTo(patience.now()) > 0) {
                 var waited = patience.now();
                 patience.wasTooShort();
                 clickHouse.forgetConnections();

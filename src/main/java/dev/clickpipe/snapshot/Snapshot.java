@@ -306,9 +306,10 @@ public final class Snapshot implements Mode {
      * before. A failure to read costs the connection, as the state of that is unknown.
      */
     private void readChunks(SnapshotSession session, Schedule schedule, Stop stop) {
+        var inserts = Executors.newVirtualThreadPerTaskExecutor();
         ChunkLoader loader = null;
         Copy before = null;
-        try (var inserts = Executors.newVirtualThreadPerTaskExecutor()) {
+        try {
             for (var work = schedule.next(); work.isPresent() && !stop.requested(); work = schedule.next()) {
                 var chunk = progress.begin(
                         work.get().table().definition.build(), work.get().entry());
@@ -335,6 +336,8 @@ public final class Snapshot implements Mode {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         } finally {
+            inserts.close(); // cut off where this thread is; the connection holds the lock against other workers until
+            // then
             if (loader != null) {
                 loader.close();
             }

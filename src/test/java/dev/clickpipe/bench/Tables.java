@@ -1,6 +1,7 @@
 package dev.clickpipe.bench;
 
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -63,7 +64,11 @@ final class Tables {
     }
 
     private static List<List<String>> lines(List<Figure> figures) {
-        var metrics = figures.stream().map(Tables::heading).distinct().toList();
+        var metrics = figures.stream()
+                .sorted(Comparator.comparing(figure -> !isRate(figure)))
+                .map(Tables::heading)
+                .distinct()
+                .toList();
         var reference = figures.stream()
                 .filter(figure -> figure.subject().equals(REFERENCES.get(figure.suite())))
                 .filter(Tables::isRate)

@@ -23,8 +23,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
-import net.jpountz.lz4.LZ4Factory;
-import org.slf4j.LoggerFactory;
 
 /**
  * ClickHouse through its HTTP interface, in the pipe's database. Nothing is retried here: who knows what may be sent twice
@@ -246,21 +244,7 @@ public final class ClickHouseClient implements AutoCloseable {
         return connected.getLast().client();
     }
 
-    /**
-     * Loads LZ4's native code. By itself LZ4 does that only where its classes come from the system's class loader, which in the
-     * packaged application they don't; and its Java code takes more time than all the rest of a load.
-     */
-    private static void loadNativeCompression() {
-        try {
-            LZ4Factory.nativeInstance();
-        } catch (LinkageError | RuntimeException e) {
-            LoggerFactory.getLogger(ClickHouseClient.class)
-                    .info("LZ4 compresses without native code, which is slower: {}", e.toString());
-        }
-    }
-
     private Client connect(Login login) {
-        loadNativeCompression();
         var tls = destination.tls() != null && destination.tls().enabled();
         var builder = new Client.Builder()
                 .addEndpoint((tls ? "https://" : "http://") + destination.host() + ":" + destination.port())
@@ -268,7 +252,9 @@ public final class ClickHouseClient implements AutoCloseable {
                 .setPassword(login.password())
                 .setDefaultDatabase(destination.database())
                 .setClientName(pipe.applicationName("worker"))
-                .compressClientRequest(!Boolean.getBoolean("x.off"))
+                // Rows came from Postgres uncompressed as well; packing them takes longer than all else that is done to
+                // them.
+                .compressClientRequest(false)
                 .compressServerResponse(true)
                 .compressionMethod(CompressionMethod.LZ4)
                 .setMaxConnections(1000)

@@ -103,7 +103,8 @@ public final class Bench {
             Files.writeString(bench.chart, Chart.svg(figures));
         }
         if (bench.page != null) {
-            Files.writeString(bench.page, Tables.fill(Files.readString(bench.page), figures));
+            var chart = bench.chart == null ? null : bench.chart.getFileName().toString();
+            Files.writeString(bench.page, Tables.fill(Files.readString(bench.page), figures, chart));
         }
         System.exit(0);
     }

@@ -47,16 +47,16 @@ class BenchIT {
         var file = directory.resolve("figures.json");
         Figures.write(figures, file);
         var json = new ObjectMapper().readTree(file.toFile());
-        assertThat(json).hasSize(15).allSatisfy(BenchIT::isFigure);
+        assertThat(json).hasSize(20).allSatisfy(BenchIT::isFigure);
         assertThat(Figures.read(file)).isEqualTo(figures);
 
-        var page = Tables.fill("before\n<!-- dev/bench: cdc -->\nold\n<!-- end -->\nafter\n", figures);
+        var page = Tables.fill("before\n<!-- dev/bench: cdc -->\nold\n<!-- end -->\nafter\n", figures, null);
         assertThat(page)
                 .startsWith("before\n<!-- dev/bench: cdc -->\n")
                 .endsWith("\n<!-- end -->\nafter\n")
                 .contains("| us |", "| pgjdbc stream, into nothing |", "1.00 ×")
                 .doesNotContain("old");
-        assertThat(Tables.fill(page, figures)).isEqualTo(page);
+        assertThat(Tables.fill(page, figures, null)).isEqualTo(page);
 
         var chart = Chart.svg(figures).getBytes(StandardCharsets.UTF_8);
         var root = DocumentBuilderFactory.newInstance()

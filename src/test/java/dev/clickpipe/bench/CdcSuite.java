@@ -57,7 +57,7 @@ final class CdcSuite {
         try {
             for (int round = 0; round < settings.rounds(); round++) {
                 pipelines.put(slot("us", round), pipeline());
-                for (var other : List.of("stream", "peek", "debezium")) {
+                for (var other : List.of("stream", "peek", "batches", "debezium")) {
                     postgres.query("SELECT pg_create_logical_replication_slot('%s', 'pgoutput')"
                             .formatted(slot(other, round)));
                 }
@@ -115,6 +115,7 @@ final class CdcSuite {
             subjects.put("Debezium, into nothing", round -> debezium(backlog, round));
         }
         subjects.put("COPY of a peek, into nothing", round -> floor("peek", backlog, round));
+        subjects.put("peeks of 100,000 and advances, into nothing", round -> floor("batches", backlog, round));
         subjects.keySet().removeIf(name -> !settings.isSubject(name));
         return subjects;
     }

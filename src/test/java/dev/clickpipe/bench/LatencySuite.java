@@ -91,8 +91,8 @@ final class LatencySuite {
                 cpuBefore = worker.cpuSeconds();
                 partsBefore = parts(pipeline);
             }
-            if (!writer.isAlive() && !worker.isAlive()) {
-                throw new IllegalStateException(worker.said());
+            if (!worker.isAlive() || !writer.isAlive() && flow.committed.get(flow.rows) == 0) {
+                throw new IllegalStateException("writer or worker ended: " + worker.said());
             }
             Thread.sleep(5);
         }

@@ -1,6 +1,7 @@
 package dev.clickpipe.bench;
 
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -27,18 +28,29 @@ final class Tables {
         return tables(figures).stream().map(Tables::text).collect(Collectors.joining("\n"));
     }
 
-    /** A page with its tables made anew; those of suites that were not measured stay. */
-    static String fill(String page, List<Figure> figures) {
-        var measured = figures.stream().map(Figure::suite).collect(Collectors.toSet());
+    /**
+     * A page with its tables made anew; those of suites that were not measured stay. Where the chart belongs stands {@code chart}
+     * in a suite's stead.
+     *
+     * @param chart the file's name; null: none was drawn, and what stands there stays
+     */
+    static String fill(String page, List<Figure> figures, String chart) {
         return PLACE.matcher(page).replaceAll(place -> {
-            var suite = place.group(2);
-            var tables = tables(figures).stream()
-                    .filter(table -> table.suite.equals(suite))
-                    .map(Tables::markdown)
-                    .collect(Collectors.joining("\n"));
+            var content = place.group(2).equals("chart") ? image(chart) : markdown(place.group(2), figures);
             return Matcher.quoteReplacement(
-                    measured.contains(suite) ? place.group(1) + "\n" + tables + "\n" + place.group(3) : place.group());
+                    content.isEmpty() ? place.group() : place.group(1) + "\n" + content + "\n" + place.group(3));
         });
+    }
+
+    private static String image(String chart) {
+        return chart == null ? "" : "![The figures below as bars](%s)\n".formatted(chart);
+    }
+
+    private static String markdown(String suite, List<Figure> figures) {
+        return tables(figures).stream()
+                .filter(table -> table.suite.equals(suite))
+                .map(Tables::markdown)
+                .collect(Collectors.joining("\n"));
     }
 
     private static List<Table> tables(List<Figure> figures) {
@@ -52,7 +64,11 @@ final class Tables {
     }
 
     private static List<List<String>> lines(List<Figure> figures) {
-        var metrics = figures.stream().map(Tables::heading).distinct().toList();
+        var metrics = figures.stream()
+                .sorted(Comparator.comparing(figure -> !isRate(figure)))
+                .map(Tables::heading)
+                .distinct()
+                .toList();
         var reference = figures.stream()
                 .filter(figure -> figure.subject().equals(REFERENCES.get(figure.suite())))
                 .filter(Tables::isRate)

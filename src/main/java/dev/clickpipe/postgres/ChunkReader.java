@@ -4,7 +4,9 @@ import dev.clickpipe.pipe.PipeException;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.postgresql.PGConnection;
 import org.postgresql.copy.CopyOut;
 
@@ -13,6 +15,8 @@ import org.postgresql.copy.CopyOut;
  * one chunk takes. For one thread; of no use after an exception.
  */
 public final class ChunkReader implements AutoCloseable {
+    private static final int ROW_FILTERS_SINCE = 15;
+
     private final Connection connection;
     private final String snapshot;
 
@@ -50,6 +54,9 @@ public final class ChunkReader implements AutoCloseable {
         void accept(Rows rows);
     }
 
+    /** A table in a publication. */
+    public record Published(String publication, long relid) {}
+
     private record Found(String name, char kind, long filenode, long filenodeInSnapshot) {}
 
     /**
@@ -57,10 +64,12 @@ public final class ChunkReader implements AutoCloseable {
      *
      * @param table the mapped table, for messages
      * @param columns unquoted names
+     * @param published the mapped table in a publication: only rows that its row filter lets pass are read, as only their changes
+     *     are published; null: all
      * @param consumer called once, if there is anything to read; what it throws passes through
      * @throws PipeException classified
      */
-    public Outcome read(Chunk chunk, String table, List<String> columns, Consumer consumer) {
+    public Outcome read(Chunk chunk, String table, List<String> columns, Published published, Consumer consumer) {
         try {
             SnapshotSession.begin(connection, "'" + snapshot + "'");
             var found = find(chunk);
@@ -74,7 +83,7 @@ public final class ChunkReader implements AutoCloseable {
                     return end(Outcome.REWRITTEN);
                 }
             }
-            var copy = copy(chunk, found, columns);
+            var copy = copy(chunk, found, columns, published == null ? Optional.empty() : rowFilter(published));
             consumer.accept(() -> next(copy, table));
             return end(Outcome.READ);
         } catch (SQLException e) {
@@ -97,14 +106,34 @@ public final class ChunkReader implements AutoCloseable {
         }
     }
 
-    private CopyOut copy(Chunk chunk, Found found, List<String> columns) throws SQLException {
+    /** As of the snapshot; it names the columns of the mapped table, which a partition has under the same names. */
+    private Optional<String> rowFilter(Published published) throws SQLException {
+        if (connection.getMetaData().getDatabaseMajorVersion() < ROW_FILTERS_SINCE) {
+            return Optional.empty();
+        }
+        try (var query = connection.prepareStatement("""
+                SELECT pg_get_expr(r.prqual, r.prrelid) FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
+                WHERE p.pubname = ? AND r.prrelid = ?::oid
+                """)) {
+            query.setString(1, published.publication);
+            query.setLong(2, published.relid);
+            try (var rows = query.executeQuery()) {
+                return rows.next() ? Optional.ofNullable(rows.getString(1)) : Optional.empty();
+            }
+        }
+    }
+
+    private CopyOut copy(Chunk chunk, Found found, List<String> columns, Optional<String> rowFilter)
+            throws SQLException {
         var names = columns.stream().map(ChunkReader::identifier).collect(Collectors.joining(", "));
         // Only a partitioned table is read with its partitions, where these can't be read one by one.
         var from = (found.kind == 'p' ? "" : "ONLY ") + found.name;
+        var where = Stream.concat(chunk.condition().stream(), rowFilter.stream())
+                .collect(Collectors.joining(") AND (", " WHERE (", ")"));
         return connection
                 .unwrap(PGConnection.class)
                 .getCopyAPI()
-                .copyOut("COPY (SELECT " + names + " FROM " + from + chunk.where() + ") TO STDOUT");
+                .copyOut("COPY (SELECT " + names + " FROM " + from + (where.equals(" WHERE ()") ? "" : where) + ") TO STDOUT");
     }
 
     private static byte[] next(CopyOut copy, String table) {

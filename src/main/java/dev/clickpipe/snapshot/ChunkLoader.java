@@ -65,6 +65,9 @@ final class ChunkLoader implements AutoCloseable {
                 work.entry().chunk(),
                 definition.source(),
                 definition.columns().stream().map(TableDefinition.Column::name).toList(),
+                definition.publishing() == null
+                        ? null
+                        : new ChunkReader.Published(definition.publishing().publication(), definition.relid()),
                 rows -> clickHouse.insert(new ClickHouseClient.Insert(
                         definition.target(),
                         columns(definition),

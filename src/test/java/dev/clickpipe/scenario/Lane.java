@@ -13,6 +13,7 @@ final class Lane implements AutoCloseable {
     private final String number;
     private final String schema;
     private final Session session;
+    private RuntimeException failure;
 
     Lane(Postgres postgres, Scenario scenario, int number) {
         this.postgres = postgres;
@@ -21,7 +22,7 @@ final class Lane implements AutoCloseable {
         schema = scenario.schema() + number;
         postgres.execute("CREATE SCHEMA " + Names.postgres(schema));
         session = new Session(postgres, schema);
-        scenario.given().forEach(this::execute);
+        execute(scenario.given());
     }
 
     Scenario scenario() {
@@ -43,15 +44,36 @@ final class Lane implements AutoCloseable {
                 .toList();
     }
 
-    /** Steps from one to another, exclusive, as far as there are so many. */
-    void execute(int from, int to) {
-        for (int step = from; step < Math.min(to, scenario.steps().size()); step++) {
-            scenario.steps().get(step).statements().forEach(this::execute);
+    List<String> published() {
+        return scenario.published().stream().map(this::named).toList();
+    }
+
+    /** Does a step, if there are so many; after a statement that Postgres refused no more is done. */
+    void execute(int step) {
+        if (step < scenario.steps().size()) {
+            execute(scenario.steps().get(step).statements());
         }
     }
 
-    private void execute(String sql) {
-        session.execute(named(sql));
+    private void execute(List<String> statements) {
+        try {
+            for (var sql : statements) {
+                if (scenario.mayBeRefused()) {
+                    session.attempt(named(sql));
+                } else if (failure == null) {
+                    session.execute(named(sql));
+                }
+            }
+        } catch (IllegalStateException e) {
+            failure = e;
+        }
+    }
+
+    /** What Postgres did not take of the scenario. */
+    void throwFailure() {
+        if (failure != null) {
+            throw failure;
+        }
     }
 
     /** With the lane's names in it. */
@@ -72,7 +94,7 @@ final class Lane implements AutoCloseable {
         for (Expected each : scenario.expected()) {
             if (each.table().equals(table.table())) {
                 var view = "expected " + table.table();
-                execute("CREATE OR REPLACE VIEW " + Names.postgres(view) + " AS " + each.query());
+                session.execute(named("CREATE OR REPLACE VIEW " + Names.postgres(view) + " AS " + each.query()));
                 return Names.postgres(schema) + "." + Names.postgres(view);
             }
         }

@@ -15,11 +15,11 @@ final class NameScenarios {
         return List.of(
                 scenario("quotes, dots, spaces, percent and question marks, backslashes and backticks")
                         .inSchema("a \"b\".c%d?e#f\\g`h'i/j$k")
-                        .given("CREATE TABLE \"T \"\"q\"\".x%d?e#\\g`h'i/{j}\" (\"K \"\"1\"\".%s?\\t`'\" int PRIMARY KEY, \"v.w\" text, \"v.x\" int[] NOT NULL DEFAULT '{}', \"v.y\" int[] NOT NULL DEFAULT '{1}', \"$1\" text, \"{schema}x\" text, \":a\" text)", "ALTER TABLE \"T \"\"q\"\".x%d?e#\\g`h'i/{j}\" ALTER \"v.w\" SET STORAGE EXTERNAL")
+                        .given("CREATE TABLE \"T \"\"q\"\".x%d?e#\\g`h'i/{j}\" (\"K \"\"1\"\".%s?\\t`'\" int PRIMARY KEY, \"v.w\" text, \"v.x\" int[] NOT NULL DEFAULT '{}', \"v.y\" int, \"$1\" text, \"a \"\"b\"\".c\" text, \":a\" text)", "ALTER TABLE \"T \"\"q\"\".x%d?e#\\g`h'i/{j}\" ALTER \"v.w\" SET STORAGE EXTERNAL")
                         .map(table("T \"q\".x%d?e#\\g`h'i/{j}").to("T \"q\".x%d?e#\\g`h'i/{j} {n}"))
                         .step("INSERT INTO \"T \"\"q\"\".x%d?e#\\g`h'i/{j}\" SELECT i, repeat('v', 3000), ARRAY[i] FROM generate_series(1, 5) i")
                         .step("UPDATE \"T \"\"q\"\".x%d?e#\\g`h'i/{j}\" SET \"$1\" = 'x'", "DELETE FROM \"T \"\"q\"\".x%d?e#\\g`h'i/{j}\" WHERE \"K \"\"1\"\".%s?\\t`'\" = 2")
-                        .step("TRUNCATE \"T \"\"q\"\".x%d?e#\\g`h'i/{j}\"", "INSERT INTO \"T \"\"q\"\".x%d?e#\\g`h'i/{j}\" VALUES (9, 'last', '{1,2}', '{}')")
+                        .step("TRUNCATE \"T \"\"q\"\".x%d?e#\\g`h'i/{j}\"", "INSERT INTO \"T \"\"q\"\".x%d?e#\\g`h'i/{j}\" VALUES (9, 'last', '{1,2}', 3)")
                         .build(),
                 scenario("63 bytes of another alphabet")
                         .inSchema("схема")

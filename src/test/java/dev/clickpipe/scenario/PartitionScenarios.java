@@ -53,7 +53,7 @@ final class PartitionScenarios {
                         .map("t")
                         .step("INSERT INTO t SELECT i, 'v' FROM generate_series(1, 9) i")
                         .step("CREATE TABLE t_2 PARTITION OF t FOR VALUES FROM (10) TO (20)", "INSERT INTO t SELECT i, 'v' FROM generate_series(10, 19) i")
-                        .step("CREATE TABLE t_3 (v text, id int PRIMARY KEY)", "ALTER TABLE t ATTACH PARTITION t_3 FOR VALUES FROM (20) TO (30)", "INSERT INTO t VALUES (25, 'attached')", "UPDATE t SET id = id + 10 WHERE id IN (9, 19)")
+                        .step("CREATE TABLE t_3 (v text, id int PRIMARY KEY)", "ALTER TABLE t ATTACH PARTITION t_3 FOR VALUES FROM (20) TO (30)", "INSERT INTO t VALUES (25, 'attached')", "UPDATE t SET id = id + 11 WHERE id IN (9, 18)")
                         .build(),
                 scenario("a partitioned table with a large value, and a row that moves with it")
                         .given(

@@ -1,11 +1,9 @@
 package dev.clickpipe.scenario;
 
-import dev.clickpipe.api.PostgresSettings;
 import dev.clickpipe.api.TableEngine;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
-import java.util.function.UnaryOperator;
 
 /**
  * What is done in Postgres while a pipe replicates it; at the end each mapped table is in ClickHouse what it is in Postgres. Reads
@@ -17,7 +15,9 @@ import java.util.function.UnaryOperator;
  * @param steps what happens then, one after the other, on one session; the pipe may be begun, loaded, ended at any point between
  * @param destination what is there in ClickHouse before the pipe
  * @param expected tables of which ClickHouse is meant to hold this query's rows instead of the table's
- * @param left out of these shapes, with a reason in the scenario's own words
+ * @param published what a publication of the user's has of it, as CREATE PUBLICATION … FOR TABLE says it; empty: the pipe makes its own
+ * @param without it is not run in these
+ * @param mayBeRefused whether Postgres may refuse a statement
  */
 record Scenario(
         String name,
@@ -29,14 +29,8 @@ record Scenario(
         List<String> destination,
         List<Expected> expected,
         Set<RunShape.Kind> without,
-        UnaryOperator<PostgresSettings> settings) {
-
-    /** Whether its pipe is like any other, so that scenarios may share one. */
-    boolean shares() {
-        return settings == NO_CHANGE;
-    }
-
-    private static final UnaryOperator<PostgresSettings> NO_CHANGE = UnaryOperator.identity();
+        List<String> published,
+        boolean mayBeRefused) {
 
     /**
      * A table and how it is mapped.
@@ -79,6 +73,34 @@ record Scenario(
     /** @param query in Postgres; its columns are those that are compared */
     record Expected(String table, String query) {}
 
+    /** The same with other steps, and fewer tables mapped. */
+    Scenario with(List<Mapped> otherTables, List<Step> otherSteps) {
+        return new Scenario(
+                name,
+                schema,
+                sinceVersion,
+                given,
+                List.copyOf(otherTables),
+                List.copyOf(otherSteps),
+                destination,
+                expected,
+                without,
+                published,
+                mayBeRefused);
+    }
+
+    /** As psql takes it. */
+    String script() {
+        var script = new StringBuilder();
+        given.forEach(sql -> script.append(sql).append(";\n"));
+        tables.forEach(table -> script.append("-- mapped: ").append(table).append('\n'));
+        for (int i = 0; i < steps.size(); i++) {
+            script.append("-- step ").append(i + 1).append('\n');
+            steps.get(i).statements().forEach(sql -> script.append(sql).append(";\n"));
+        }
+        return script.toString();
+    }
+
     static Builder scenario(String name) {
         return new Builder(name);
     }
@@ -99,7 +121,8 @@ record Scenario(
         private final List<String> destination = new ArrayList<>();
         private final List<Expected> expected = new ArrayList<>();
         private Set<RunShape.Kind> without = Set.of();
-        private UnaryOperator<PostgresSettings> settings = NO_CHANGE;
+        private final List<String> published = new ArrayList<>();
+        private boolean mayBeRefused;
         private String schema = "s";
         private int sinceVersion = 14;
 
@@ -171,8 +194,14 @@ record Scenario(
             return this;
         }
 
-        Builder settings(UnaryOperator<PostgresSettings> change) {
-            settings = change;
+        /** By a publication of the user's. */
+        Builder published(String... tables) {
+            published.addAll(List.of(tables));
+            return this;
+        }
+
+        Builder mayBeRefused() {
+            mayBeRefused = true;
             return this;
         }
 
@@ -187,7 +216,8 @@ record Scenario(
                     List.copyOf(destination),
                     List.copyOf(expected),
                     without,
-                    settings);
+                    List.copyOf(published),
+                    mayBeRefused);
         }
     }
 }

@@ -102,6 +102,12 @@ final class ScenarioPipe implements AutoCloseable {
         return Names.postgres(schema) + "." + MARKER;
     }
 
+    /** As the user does, before the pipe. */
+    void publish(List<String> tables) {
+        postgres.execute("CREATE PUBLICATION " + Names.postgres(pipe.publication()) + " FOR TABLE "
+                + String.join(", ", tables) + ", " + marker() + " WITH (publish_via_partition_root = true)");
+    }
+
     Pipe pipe() {
         return pipe;
     }
@@ -127,6 +133,10 @@ final class ScenarioPipe implements AutoCloseable {
 
     void start() {
         worker = new Worker();
+    }
+
+    boolean isRunning() {
+        return worker != null;
     }
 
     /** Ends the worker wherever it is. */

@@ -49,23 +49,24 @@ final class ScenarioRun implements AutoCloseable {
 
     private Map<Scenario, Throwable> run() throws InterruptedException {
         for (var lane : lanes) {
+            lane.throwFailure();
             lane.scenario().destination().forEach(sql -> clickHouse.query(lane.named(sql)));
         }
         switch (shape.kind()) {
             case SNAPSHOT_ONLY -> {
-                make(ReplicationMode.SNAPSHOT, 100_000);
+                make(ReplicationMode.SNAPSHOT);
                 execute(0, steps);
                 pipe.setUp();
                 pipe.load();
             }
             case CDC_ONLY -> {
-                make(ReplicationMode.CDC_ONLY, 100_000);
+                make(ReplicationMode.CDC_ONLY);
                 setUp();
                 pipe.start();
                 execute(0, steps);
             }
             case SPLIT -> {
-                make(ReplicationMode.CDC, 100_000);
+                make(ReplicationMode.CDC);
                 execute(0, shape.at());
                 setUp();
                 pipe.load();
@@ -73,37 +74,21 @@ final class ScenarioRun implements AutoCloseable {
                 execute(shape.at(), steps);
             }
             case LOAD_BESIDE -> {
-                make(ReplicationMode.CDC, 100_000);
+                make(ReplicationMode.CDC);
                 setUp();
                 pipe.start();
                 execute(0, shape.at());
                 pipe.load();
                 execute(shape.at(), steps);
             }
-            case RESTARTS -> {
-                make(ReplicationMode.CDC_ONLY, 100_000);
-                setUp();
-                pipe.start();
-                for (int step = 0; step < steps; step++) {
-                    execute(step, step + 1);
-                    pipe.kill();
-                    pipe.start();
-                }
-            }
-            case ONE_ROW -> {
-                make(ReplicationMode.CDC_ONLY, 1);
-                setUp();
-                pipe.start();
-                execute(0, steps);
-            }
             case BACKLOG -> {
-                make(ReplicationMode.CDC_ONLY, 100_000);
+                make(ReplicationMode.CDC_ONLY);
                 setUp();
                 execute(0, steps);
                 pipe.start();
             }
             case RESYNC -> {
-                make(ReplicationMode.CDC, 100_000);
+                make(ReplicationMode.CDC);
                 setUp();
                 pipe.start();
                 pipe.load();
@@ -122,6 +107,7 @@ final class ScenarioRun implements AutoCloseable {
         var failures = new HashMap<Scenario, Throwable>();
         for (var lane : lanes) {
             try {
+                lane.throwFailure();
                 lane.scenario().tables().forEach(table -> assertEqual(lane, table));
             } catch (AssertionError | RuntimeException e) {
                 failures.put(lane.scenario(), e);
@@ -130,14 +116,18 @@ final class ScenarioRun implements AutoCloseable {
         return failures;
     }
 
-    private void make(ReplicationMode mode, int batchRows) {
-        var settings = new PostgresSettings(mode, null, null, 0, batchRows, null, 1000, null, null, null, null);
+    private void make(ReplicationMode mode) {
+        var published = lanes.stream().flatMap(lane -> lane.published().stream()).toList();
+        var settings = new PostgresSettings(mode, published.isEmpty() ? null : "user's " + number, null, 0, shape.batchRows(), null, 1000, null, null, null, null);
         pipe = new ScenarioPipe(
                 postgres,
                 clickHouse,
                 "run" + number,
                 lanes.stream().flatMap(lane -> lane.mappings().stream()).toList(),
-                lanes.getFirst().scenario().settings().apply(settings));
+                settings);
+        if (!published.isEmpty()) {
+            pipe.publish(published);
+        }
     }
 
     private void setUp() throws InterruptedException {
@@ -149,10 +139,14 @@ final class ScenarioRun implements AutoCloseable {
         }
     }
 
-    private void execute(int from, int to) {
+    private void execute(int from, int to) throws InterruptedException {
         for (int step = from; step < to; step++) {
             for (var lane : lanes) {
-                lane.execute(step, step + 1);
+                lane.execute(step);
+            }
+            if (shape.restarts().contains(step) && pipe.isRunning()) {
+                pipe.kill();
+                pipe.start();
             }
         }
     }
@@ -182,6 +176,7 @@ final class ScenarioRun implements AutoCloseable {
             pipe.close();
         }
         lanes.forEach(Lane::close);
+        postgres.execute("DROP PUBLICATION IF EXISTS \"user's " + number + "\"");
         clickHouse.withDatabase("default").query("DROP DATABASE " + clickHouse.database() + " SYNC");
     }
 }

@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 import dev.clickpipe.testbed.PostgresServer;
 import dev.clickpipe.testbed.SharedClickHouse;
 import dev.clickpipe.testbed.SharedPostgres;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -67,19 +66,22 @@ class ScenariosIT {
         return section(EngineScenarios.all());
     }
 
+    @TestFactory
+    Stream<DynamicNode> publications() {
+        return section(PublicationScenarios.all());
+    }
+
+    @TestFactory
+    Stream<DynamicNode> generatedColumns() {
+        return section(PublicationScenarios.generated());
+    }
+
     private static Stream<DynamicNode> section(List<Scenario> all) {
         var scenarios = all.stream()
                 .filter(scenario -> scenario.sinceVersion() <= PostgresServer.DEFAULT_VERSION)
                 .filter(scenario -> ONLY == null || scenario.name().contains(ONLY))
                 .toList();
-        var groups = new ArrayList<List<Scenario>>();
-        groups.add(scenarios.stream()
-                .filter(scenario -> ONLY == null && scenario.shares())
-                .toList());
-        scenarios.stream()
-                .filter(scenario -> ONLY != null || !scenario.shares())
-                .map(List::of)
-                .forEach(groups::add);
+        var groups = ONLY == null ? List.of(scenarios) : scenarios.stream().map(List::of).toList();
         return groups.stream().flatMap(ScenariosIT::shapes);
     }
 
@@ -95,11 +97,19 @@ class ScenariosIT {
     private static DynamicNode shape(RunShape shape, List<Scenario> scenarios) {
         var run = new Object() {
             private Map<Scenario, Throwable> failures;
+            private Throwable failure;
 
             /** For all of them at the first call. */
             void check(Scenario scenario) throws Throwable {
-                if (failures == null) {
-                    failures = ScenarioRun.of(POSTGRES.client(), CLICKHOUSE.client(), scenarios, shape);
+                if (failures == null && failure == null) {
+                    try {
+                        failures = ScenarioRun.of(POSTGRES.client(), CLICKHOUSE.client(), scenarios, shape);
+                    } catch (Throwable e) {
+                        failure = e;
+                    }
+                }
+                if (failure != null) {
+                    throw failure;
                 }
                 if (failures.containsKey(scenario)) {
                     throw failures.get(scenario);

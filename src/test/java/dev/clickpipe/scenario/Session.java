@@ -34,13 +34,12 @@ final class Session implements AutoCloseable {
         }
     }
 
-    /** @return false when Postgres refused it */
-    boolean attempt(String sql) {
+    /** Does it, unless Postgres refuses it. */
+    void attempt(String sql) {
         try {
             run(sql);
-            return true;
         } catch (SQLException e) {
-            return false;
+            // as an application's statement that fails
         }
     }
 

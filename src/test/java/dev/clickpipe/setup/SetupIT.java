@@ -282,7 +282,6 @@ class SetupIT {
                         "PublicationLacksOperations|publication theirs|delete of public.b",
                         "PublicationLacksOperations|publication theirs|delete of public.c",
                         "PublicationLacksColumns|publication theirs|public.b without x",
-                        "PublicationFiltersRows|publication theirs|(id > 7)",
                         "PublicationNotViaRoot|publication theirs|publish_via_partition_root = true"),
                 refusal(
                         "own publication's name is taken",

@@ -8,6 +8,7 @@ import dev.clickpipe.testbed.SharedClickHouse;
 import dev.clickpipe.testbed.SharedPostgres;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicNode;
 import org.junit.jupiter.api.TestFactory;
@@ -15,13 +16,20 @@ import org.junit.jupiter.api.extension.RegisterExtension;
 
 /**
  * What is in Postgres is what is in ClickHouse: every scenario in every shape. The scenarios of a section share a pipe in each
- * shape, which is what makes it quick; with {@code -Dclickpipe.scenario=PART_OF_A_NAME} those whose name has that are run alone.
+ * shape, which is what makes it quick. By hand: {@code -Dclickpipe.scenario=PART_OF_A_NAME} runs those alone whose name has that,
+ * {@code -Dclickpipe.shape=SPLIT} in shapes of that kind, {@code -Dclickpipe.postgres=14} on that version. What that version can't do
+ * is run on the latest.
  */
 class ScenariosIT {
     private static final String ONLY = System.getProperty("clickpipe.scenario");
+    private static final String SHAPE = System.getProperty("clickpipe.shape", "");
+    private static final int VERSION = Integer.getInteger("clickpipe.postgres", PostgresServer.DEFAULT_VERSION);
 
     @RegisterExtension
-    static final SharedPostgres POSTGRES = new SharedPostgres();
+    static final SharedPostgres POSTGRES = new SharedPostgres(VERSION);
+
+    @RegisterExtension
+    static final SharedPostgres LATEST = new SharedPostgres(PostgresServer.VERSIONS.getLast());
 
     @RegisterExtension
     static final SharedClickHouse CLICKHOUSE = new SharedClickHouse();
@@ -77,24 +85,30 @@ class ScenariosIT {
     }
 
     private static Stream<DynamicNode> section(List<Scenario> all) {
-        var scenarios = all.stream()
-                .filter(scenario -> scenario.sinceVersion() <= PostgresServer.DEFAULT_VERSION)
+        return all.stream()
                 .filter(scenario -> ONLY == null || scenario.name().contains(ONLY))
-                .toList();
-        var groups = ONLY == null ? List.of(scenarios) : scenarios.stream().map(List::of).toList();
-        return groups.stream().flatMap(ScenariosIT::shapes);
+                .collect(Collectors.groupingBy(scenario ->
+                        new Pipe(scenario.sinceVersion() <= VERSION ? POSTGRES : LATEST, ONLY == null ? "" : scenario.name())))
+                .entrySet()
+                .stream()
+                .flatMap(group -> shapes(group.getKey().postgres, group.getValue()));
     }
 
-    private static Stream<DynamicNode> shapes(List<Scenario> group) {
+    /** What scenarios have to agree in to share one. */
+    private record Pipe(SharedPostgres postgres, String alone) {}
+
+    private static Stream<DynamicNode> shapes(SharedPostgres postgres, List<Scenario> group) {
         int steps = group.stream()
                 .mapToInt(scenario -> scenario.steps().size())
                 .max()
                 .orElse(0);
         return RunShape.upTo(steps).stream()
-                .map(shape -> shape(shape, group.stream().filter(shape::suits).toList()));
+                .filter(shape -> shape.kind().name().startsWith(SHAPE))
+                .map(shape -> shape(
+                        postgres, shape, group.stream().filter(shape::suits).toList()));
     }
 
-    private static DynamicNode shape(RunShape shape, List<Scenario> scenarios) {
+    private static DynamicNode shape(SharedPostgres postgres, RunShape shape, List<Scenario> scenarios) {
         var run = new Object() {
             private Map<Scenario, Throwable> failures;
             private Throwable failure;
@@ -103,7 +117,7 @@ class ScenariosIT {
             void check(Scenario scenario) throws Throwable {
                 if (failures == null && failure == null) {
                     try {
-                        failures = ScenarioRun.of(POSTGRES.client(), CLICKHOUSE.client(), scenarios, shape);
+                        failures = ScenarioRun.of(postgres.client(), CLICKHOUSE.client(), scenarios, shape);
                     } catch (Throwable e) {
                         failure = e;
                     }

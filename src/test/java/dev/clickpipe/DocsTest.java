@@ -74,7 +74,8 @@ class DocsTest {
                 .filter(name -> !name.equals("italics"))
                 .toList();
         assertThat(named).isNotEmpty().allMatch(name -> tests.indexOf('"' + name + '"') >= 0);
-        var scenarios = SCENARIO.matcher(tests).results().map(name -> name.group(1)).toList();
+        var scenarios =
+                SCENARIO.matcher(tests).results().map(name -> name.group(1)).toList();
         assertThat(named).containsAll(scenarios);
     }
 

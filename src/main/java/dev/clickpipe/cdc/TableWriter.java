@@ -149,10 +149,7 @@ final class TableWriter {
     private boolean moved(OldTuple old, Tuple row) {
         for (int column : target.appendOnly() && !old.whole() ? key : sortingKey) {
             int source = shape.sources()[column];
-            if (source >= 0
-                    && carries(old, column)
-                    && !row.unchanged(source)
-                    && !sameText(old.tuple(), row, source)) {
+            if (source >= 0 && carries(old, column) && !row.unchanged(source) && !sameText(old.tuple(), row, source)) {
                 return true;
             }
         }

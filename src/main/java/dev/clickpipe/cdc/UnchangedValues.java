@@ -145,7 +145,8 @@ final class UnchangedValues {
             }
             var row = new Row(start, ends, holes);
             var own = row.key(encoded, key);
-            // A tombstone has no values; before an update that changes the key it stands between the row and its values.
+            // A tombstone has no values; before an update that changes the key it stands between the row and its
+            // values.
             if (wanted.contains(own) && !row.deleted(encoded)) {
                 latest.put(own, row);
             }

@@ -133,7 +133,8 @@ public final class ChunkReader implements AutoCloseable {
         return connection
                 .unwrap(PGConnection.class)
                 .getCopyAPI()
-                .copyOut("COPY (SELECT " + names + " FROM " + from + (where.equals(" WHERE ()") ? "" : where) + ") TO STDOUT");
+                .copyOut("COPY (SELECT " + names + " FROM " + from + (where.equals(" WHERE ()") ? "" : where)
+                        + ") TO STDOUT");
     }
 
     private static byte[] next(CopyOut copy, String table) {

@@ -3,7 +3,6 @@ package dev.clickpipe.scenario;
 import static dev.clickpipe.scenario.Scenario.scenario;
 import static dev.clickpipe.scenario.Scenario.table;
 
-import dev.clickpipe.scenario.RunShape.Kind;
 import java.util.List;
 
 /** Targets: histories, those that the user made, partitions. */
@@ -19,7 +18,11 @@ final class EngineScenarios {
                         .given("CREATE TABLE t (id int PRIMARY KEY, v text)")
                         .history("t")
                         .step("INSERT INTO t SELECT i, 'v' FROM generate_series(1, 10) i")
-                        .transaction("UPDATE t SET v = 'a'", "UPDATE t SET v = 'b' WHERE id < 4", "DELETE FROM t WHERE id = 1", "INSERT INTO t VALUES (1, 'again')")
+                        .transaction(
+                                "UPDATE t SET v = 'a'",
+                                "UPDATE t SET v = 'b' WHERE id < 4",
+                                "DELETE FROM t WHERE id = 1",
+                                "INSERT INTO t VALUES (1, 'again')")
                         .step("DELETE FROM t WHERE id > 8", "UPDATE t SET v = 'c' WHERE id = 2")
                         .build(),
                 scenario("a history tells where a key went")
@@ -33,13 +36,19 @@ final class EngineScenarios {
                         .given("CREATE TABLE t (id int PRIMARY KEY, v text)", "ALTER TABLE t REPLICA IDENTITY FULL")
                         .history("t")
                         .step("INSERT INTO t SELECT i, 'v' FROM generate_series(1, 6) i")
-                        .step("UPDATE t SET v = 'w' WHERE id < 3", "UPDATE t SET id = -id WHERE id = 4", "DELETE FROM t WHERE id = 5")
+                        .step(
+                                "UPDATE t SET v = 'w' WHERE id < 3",
+                                "UPDATE t SET id = -id WHERE id = 4",
+                                "DELETE FROM t WHERE id = 5")
                         .build(),
                 scenario("a target of the user's with more columns, codecs, TTL and other types that hold the values")
-                        .given("CREATE TABLE t (id int PRIMARY KEY, kind text NOT NULL, v text, n int, at timestamptz NOT NULL DEFAULT now())")
-                        .destination("CREATE TABLE t_{n} (loaded DateTime DEFAULT now(), id Int64 CODEC(Delta, ZSTD), kind LowCardinality(String), v Nullable(String) CODEC(ZSTD(3)),"
-                                + " n Nullable(Int64), at DateTime64(6, 'UTC'), twice Nullable(Int64) MATERIALIZED n * 2, INDEX v_index v TYPE bloom_filter GRANULARITY 1, " + SYSTEM
-                                + ") ENGINE = ReplacingMergeTree(_clickpipe_version, _clickpipe_is_deleted) ORDER BY id TTL toDateTime(at) + INTERVAL 10 YEAR")
+                        .given(
+                                "CREATE TABLE t (id int PRIMARY KEY, kind text NOT NULL, v text, n int, at timestamptz NOT NULL DEFAULT now())")
+                        .destination(
+                                "CREATE TABLE t_{n} (loaded DateTime DEFAULT now(), id Int64 CODEC(Delta, ZSTD), kind LowCardinality(String), v Nullable(String) CODEC(ZSTD(3)),"
+                                        + " n Nullable(Int64), at DateTime64(6, 'UTC'), twice Nullable(Int64) MATERIALIZED n * 2, INDEX v_index v TYPE bloom_filter GRANULARITY 1, "
+                                        + SYSTEM
+                                        + ") ENGINE = ReplacingMergeTree(_clickpipe_version, _clickpipe_is_deleted) ORDER BY id TTL toDateTime(at) + INTERVAL 10 YEAR")
                         .map("t")
                         .step("INSERT INTO t SELECT i, 'k' || i % 2, NULLIF('v', 'v'), i FROM generate_series(1, 10) i")
                         .step("UPDATE t SET v = 'x', n = NULL WHERE id < 4", "DELETE FROM t WHERE id = 9")
@@ -56,7 +65,9 @@ final class EngineScenarios {
                         .step("UPDATE t SET v = -v", "DELETE FROM t WHERE id = 9")
                         .build(),
                 scenario("PARTITION BY a column of the sorting key that changes leaves one live row")
-                        .given("CREATE TABLE t (id int PRIMARY KEY, day date NOT NULL, v text)", "ALTER TABLE t REPLICA IDENTITY FULL")
+                        .given(
+                                "CREATE TABLE t (id int PRIMARY KEY, day date NOT NULL, v text)",
+                                "ALTER TABLE t REPLICA IDENTITY FULL")
                         .map(table("t").sortedBy("id", "day").partitionedBy("toYYYYMM(day)"))
                         .step("INSERT INTO t SELECT i, date '2024-01-15' + i * 10, 'v' FROM generate_series(1, 10) i")
                         .step("UPDATE t SET day = day + 40 WHERE id < 6", "UPDATE t SET v = 'w' WHERE id = 1")
@@ -66,11 +77,16 @@ final class EngineScenarios {
                         .given("CREATE TABLE t (id int PRIMARY KEY, v text)")
                         .map(table("t").partitionedBy("intDiv(id, 10)"))
                         .step("INSERT INTO t SELECT i, 'v' FROM generate_series(1, 40) i")
-                        .step("UPDATE t SET id = id + 5 WHERE id > 36", "UPDATE t SET v = 'w' WHERE id < 12", "DELETE FROM t WHERE id = 20")
+                        .step(
+                                "UPDATE t SET id = id + 5 WHERE id > 36",
+                                "UPDATE t SET v = 'w' WHERE id < 12",
+                                "DELETE FROM t WHERE id = 20")
                         .step("TRUNCATE t", "INSERT INTO t VALUES (1, 'x'), (11, 'y')")
                         .build(),
                 scenario("columns left out, one of them large")
-                        .given("CREATE TABLE t (id int PRIMARY KEY, secret text, big text, v text)", "ALTER TABLE t ALTER big SET STORAGE EXTERNAL")
+                        .given(
+                                "CREATE TABLE t (id int PRIMARY KEY, secret text, big text, v text)",
+                                "ALTER TABLE t ALTER big SET STORAGE EXTERNAL")
                         .map(table("t").without("secret", "big"))
                         .expect("t", "SELECT id, v FROM t")
                         .step("INSERT INTO t SELECT i, 's', repeat('b', 3000), 'v' FROM generate_series(1, 5) i")

@@ -58,7 +58,9 @@ final class Generator {
     /** To be asked after the scenario. */
     RunShape shape(int steps) {
         var kind = Kind.values()[random.nextInt(Kind.values().length)];
-        int at = kind == Kind.SPLIT || kind == Kind.LOAD_BESIDE || kind == Kind.RESYNC ? 1 + random.nextInt(steps - 1) : 0;
+        int at = kind == Kind.SPLIT || kind == Kind.LOAD_BESIDE || kind == Kind.RESYNC
+                ? 1 + random.nextInt(steps - 1)
+                : 0;
         int batchRows = one(1, 2, 5, 100, 100_000, 100_000);
         Set<Integer> restarts = new HashSet<>();
         for (int step = 0; step < steps; step++) {
@@ -191,13 +193,17 @@ final class Generator {
     }
 
     private String insert(Table table, String row) {
-        return "INSERT INTO " + (table.partitioned && random.nextInt(4) == 0 ? one(heaps(table).toArray(String[]::new)) : table.name)
+        return "INSERT INTO "
+                + (table.partitioned && random.nextInt(4) == 0
+                        ? one(heaps(table).toArray(String[]::new))
+                        : table.name)
                 + " (id, part, k, v, n, s, big, list) VALUES " + row
                 + (table.keyless() || random.nextBoolean() ? "" : " ON CONFLICT DO NOTHING");
     }
 
     private String rows(Table table) {
-        return "INSERT INTO " + table.name + " (id, part, k, v, n, s, big, list) SELECT i, i % 3, 'k' || i, i, i / 7.0, " + text()
+        return "INSERT INTO " + table.name
+                + " (id, part, k, v, n, s, big, list) SELECT i, i % 3, 'k' || i, i, i / 7.0, " + text()
                 + ", " + big() + " || i, ARRAY[" + big() + ", NULL] FROM generate_series(" + key() + ", " + key()
                 + ") i ON CONFLICT DO NOTHING";
     }
@@ -213,7 +219,8 @@ final class Generator {
         return target == null
                 ? insert(table, row() + ", " + row())
                 : "INSERT INTO " + table.name + " (id, part, k, v, n, s, big, list) VALUES " + row() + " ON CONFLICT "
-                        + target + " DO UPDATE SET v = excluded.v" + (random.nextBoolean() ? ", big = excluded.big" : "");
+                        + target + " DO UPDATE SET v = excluded.v"
+                        + (random.nextBoolean() ? ", big = excluded.big" : "");
     }
 
     private String row() {
@@ -240,7 +247,11 @@ final class Generator {
         return switch (table.identity) {
             case KEY, FULL -> one("id = " + key(), "id = id + 1", "id = -id", "id = id + 20", "id = id - 20");
             case COMPOSITE_KEY, USING_INDEX ->
-                one("part = " + random.nextInt(3), "id = " + key(), "part = (part + 1) % 3", "id = -id, part = 2 - part");
+                one(
+                        "part = " + random.nextInt(3),
+                        "id = " + key(),
+                        "part = (part + 1) % 3",
+                        "id = -id, part = 2 - part");
             case TEXT_KEY -> one("k = " + keyText(), "k = k || 'x'", "k = 'k' || id");
             case NONE -> "id = " + key();
         };
@@ -258,7 +269,9 @@ final class Generator {
 
     private String truncate(Table table) {
         return "TRUNCATE " + table.name
-                + (tables.size() > 1 && random.nextBoolean() ? ", " + tables.get(random.nextInt(tables.size())).name : "")
+                + (tables.size() > 1 && random.nextBoolean()
+                        ? ", " + tables.get(random.nextInt(tables.size())).name
+                        : "")
                 + one("", " CASCADE", " RESTART IDENTITY");
     }
 

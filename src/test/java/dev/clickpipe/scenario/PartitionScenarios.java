@@ -19,9 +19,15 @@ final class PartitionScenarios {
                                 "ALTER TABLE t_b DROP gone",
                                 "ALTER TABLE t ATTACH PARTITION t_b FOR VALUES IN ('b')")
                         .map("t")
-                        .step("INSERT INTO t (id, part, v, w) SELECT i, CASE i % 2 WHEN 0 THEN 'a' ELSE 'b' END, i, 'w' || i FROM generate_series(1, 20) i")
-                        .step("UPDATE t SET v = -v WHERE id < 5", "UPDATE t_b SET w = 'leaf' WHERE id = 7", "DELETE FROM t_b WHERE id = 9")
-                        .step("INSERT INTO t_b (id, part, v, w) VALUES (50, 'b', 1, 'direct')", "DELETE FROM t WHERE id IN (2, 3)")
+                        .step(
+                                "INSERT INTO t (id, part, v, w) SELECT i, CASE i % 2 WHEN 0 THEN 'a' ELSE 'b' END, i, 'w' || i FROM generate_series(1, 20) i")
+                        .step(
+                                "UPDATE t SET v = -v WHERE id < 5",
+                                "UPDATE t_b SET w = 'leaf' WHERE id = 7",
+                                "DELETE FROM t_b WHERE id = 9")
+                        .step(
+                                "INSERT INTO t_b (id, part, v, w) VALUES (50, 'b', 1, 'direct')",
+                                "DELETE FROM t WHERE id IN (2, 3)")
                         .build(),
                 scenario("rows that move between partitions")
                         .given(
@@ -31,8 +37,14 @@ final class PartitionScenarios {
                                 "CREATE TABLE t_default PARTITION OF t DEFAULT")
                         .map("t")
                         .step("INSERT INTO t SELECT i, i, 'v' FROM generate_series(1, 25) i")
-                        .step("UPDATE t SET part = part + 10 WHERE id < 5", "UPDATE t SET part = 3, v = 'back' WHERE id > 22")
-                        .transaction("UPDATE t SET part = 15 WHERE id = 6", "UPDATE t SET part = 6 WHERE id = 6", "DELETE FROM t WHERE id = 7", "INSERT INTO t VALUES (7, 12, 'other partition')")
+                        .step(
+                                "UPDATE t SET part = part + 10 WHERE id < 5",
+                                "UPDATE t SET part = 3, v = 'back' WHERE id > 22")
+                        .transaction(
+                                "UPDATE t SET part = 15 WHERE id = 6",
+                                "UPDATE t SET part = 6 WHERE id = 6",
+                                "DELETE FROM t WHERE id = 7",
+                                "INSERT INTO t VALUES (7, 12, 'other partition')")
                         .build(),
                 scenario("partitions of partitions")
                         .given(
@@ -43,7 +55,9 @@ final class PartitionScenarios {
                                 "CREATE TABLE t_2 PARTITION OF t FOR VALUES IN (2)")
                         .map("t")
                         .step("INSERT INTO t SELECT i, 1 + i % 2, 1 + i % 4 / 2, 'v' FROM generate_series(1, 20) i")
-                        .step("UPDATE t SET b = 3 - b WHERE id < 6", "UPDATE t SET a = 3 - a, b = 1 WHERE id BETWEEN 6 AND 9")
+                        .step(
+                                "UPDATE t SET b = 3 - b WHERE id < 6",
+                                "UPDATE t SET a = 3 - a, b = 1 WHERE id BETWEEN 6 AND 9")
                         .step("DELETE FROM t_1 WHERE id > 15", "TRUNCATE t", "INSERT INTO t VALUES (1, 1, 2, 'x')")
                         .build(),
                 scenario("an empty partition added while the table is replicated")
@@ -52,8 +66,14 @@ final class PartitionScenarios {
                                 "CREATE TABLE t_1 PARTITION OF t FOR VALUES FROM (0) TO (10)")
                         .map("t")
                         .step("INSERT INTO t SELECT i, 'v' FROM generate_series(1, 9) i")
-                        .step("CREATE TABLE t_2 PARTITION OF t FOR VALUES FROM (10) TO (20)", "INSERT INTO t SELECT i, 'v' FROM generate_series(10, 19) i")
-                        .step("CREATE TABLE t_3 (v text, id int PRIMARY KEY)", "ALTER TABLE t ATTACH PARTITION t_3 FOR VALUES FROM (20) TO (30)", "INSERT INTO t VALUES (25, 'attached')", "UPDATE t SET id = id + 11 WHERE id IN (9, 18)")
+                        .step(
+                                "CREATE TABLE t_2 PARTITION OF t FOR VALUES FROM (10) TO (20)",
+                                "INSERT INTO t SELECT i, 'v' FROM generate_series(10, 19) i")
+                        .step(
+                                "CREATE TABLE t_3 (v text, id int PRIMARY KEY)",
+                                "ALTER TABLE t ATTACH PARTITION t_3 FOR VALUES FROM (20) TO (30)",
+                                "INSERT INTO t VALUES (25, 'attached')",
+                                "UPDATE t SET id = id + 11 WHERE id IN (9, 18)")
                         .build(),
                 scenario("a partitioned table with a large value, and a row that moves with it")
                         .given(
@@ -63,7 +83,8 @@ final class PartitionScenarios {
                                 "ALTER TABLE t_1 ALTER big SET STORAGE EXTERNAL",
                                 "ALTER TABLE t_2 ALTER big SET STORAGE EXTERNAL")
                         .map("t")
-                        .step("INSERT INTO t SELECT i, 1 + i % 2, 0, repeat('x' || i, 2000) FROM generate_series(1, 6) i")
+                        .step(
+                                "INSERT INTO t SELECT i, 1 + i % 2, 0, repeat('x' || i, 2000) FROM generate_series(1, 6) i")
                         .step("UPDATE t SET v = 1", "UPDATE t SET part = 3 - part WHERE id < 3")
                         .step("UPDATE t SET v = 2")
                         .build(),
@@ -83,7 +104,9 @@ final class PartitionScenarios {
                                 "CREATE TABLE child (extra int, PRIMARY KEY (id)) INHERITS (parent)")
                         .map("parent", "child")
                         .expect("parent", "SELECT * FROM ONLY parent")
-                        .step("INSERT INTO parent VALUES (1, 'p'), (2, 'p')", "INSERT INTO child VALUES (3, 'c', 7), (4, 'c', 8)")
+                        .step(
+                                "INSERT INTO parent VALUES (1, 'p'), (2, 'p')",
+                                "INSERT INTO child VALUES (3, 'c', 7), (4, 'c', 8)")
                         .step("UPDATE parent SET v = v || 'x'", "DELETE FROM parent WHERE id IN (2, 4)")
                         .step("TRUNCATE ONLY parent", "INSERT INTO parent VALUES (5, 'after')")
                         .step("TRUNCATE parent")

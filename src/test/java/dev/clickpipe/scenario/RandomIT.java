@@ -33,7 +33,8 @@ class RandomIT {
             var generator = new Generator(seed);
             var scenario = generator.scenario();
             var shape = generator.shape(scenario.steps().size());
-            say("seed %d: %d tables, %d steps, %s".formatted(seed, scenario.tables().size(), scenario.steps().size(), shape));
+            say("seed %d: %d tables, %d steps, %s"
+                    .formatted(seed, scenario.tables().size(), scenario.steps().size(), shape));
             var failure = failure(scenario, shape);
             if (failure.isPresent()) {
                 throw new AssertionError(report(seed, scenario, shape, failure.get()), failure.get());

@@ -63,6 +63,12 @@ record RunShape(Kind kind, int at, int batchRows, Set<Integer> restarts) {
         return kind
                 + (at == 0 ? "" : " before step " + (at + 1))
                 + (batchRows == MANY_ROWS ? "" : ", batches of " + batchRows)
-                + (restarts.isEmpty() ? "" : ", restarts behind steps " + restarts.stream().map(step -> step + 1).sorted().toList());
+                + (restarts.isEmpty()
+                        ? ""
+                        : ", restarts behind steps "
+                                + restarts.stream()
+                                        .map(step -> step + 1)
+                                        .sorted()
+                                        .toList());
     }
 }

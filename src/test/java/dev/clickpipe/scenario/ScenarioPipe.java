@@ -45,12 +45,13 @@ import org.awaitility.core.ConditionFactory;
  */
 final class ScenarioPipe implements AutoCloseable {
     static final String MARKER = "marker";
-    private static final Duration PATIENCE = Duration.ofMinutes(1);
+    private static final Duration PATIENCE = Duration.ofMinutes(3);
 
     private final Postgres postgres;
     private final ClickHouse clickHouse;
     /** The marker's. */
     private final String schema;
+
     private final List<TableMapping> mappings;
     private final ClickHouseClient destination;
     private final PostgresClient source;
@@ -165,7 +166,8 @@ final class ScenarioPipe implements AutoCloseable {
     /** Waits until everything that was committed is in ClickHouse, and no more is due that the load has left to the stream. */
     void awaitCaughtUp() {
         markers++;
-        // Two transactions: the last one's row may fill a batch, and then its commit is confirmed with whatever comes next.
+        // Two transactions: the last one's row may fill a batch, and then its commit is confirmed with whatever comes
+        // next.
         postgres.execute(
                 "INSERT INTO " + marker() + " VALUES (" + markers + ")",
                 "INSERT INTO " + marker() + " VALUES (-" + markers + ")");

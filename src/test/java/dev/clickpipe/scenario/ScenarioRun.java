@@ -39,8 +39,7 @@ final class ScenarioRun implements AutoCloseable {
     }
 
     /** What is wrong, by scenario; a pipe that fails as a whole throws. */
-    static Map<Scenario, Throwable> of(
-            Postgres postgres, ClickHouse server, List<Scenario> scenarios, RunShape shape)
+    static Map<Scenario, Throwable> of(Postgres postgres, ClickHouse server, List<Scenario> scenarios, RunShape shape)
             throws InterruptedException {
         try (var run = new ScenarioRun(postgres, server, scenarios, shape)) {
             return run.run();
@@ -117,8 +116,20 @@ final class ScenarioRun implements AutoCloseable {
     }
 
     private void make(ReplicationMode mode) {
-        var published = lanes.stream().flatMap(lane -> lane.published().stream()).toList();
-        var settings = new PostgresSettings(mode, published.isEmpty() ? null : "user's " + number, null, 0, shape.batchRows(), null, 1000, null, null, null, null);
+        var published =
+                lanes.stream().flatMap(lane -> lane.published().stream()).toList();
+        var settings = new PostgresSettings(
+                mode,
+                published.isEmpty() ? null : "user's " + number,
+                null,
+                0,
+                shape.batchRows(),
+                null,
+                1000,
+                null,
+                null,
+                null,
+                null);
         pipe = new ScenarioPipe(
                 postgres,
                 clickHouse,
@@ -132,9 +143,8 @@ final class ScenarioRun implements AutoCloseable {
 
     private void setUp() throws InterruptedException {
         pipe.setUp();
-        if (lanes.stream()
-                .flatMap(lane -> lane.scenario().tables().stream())
-                .anyMatch(table -> table.engine().appendOnly())) {
+        if (lanes.stream().flatMap(lane -> lane.scenario().tables().stream()).anyMatch(table -> table.engine()
+                .appendOnly())) {
             oracle = new Oracle(postgres, pipe.pipe());
         }
     }

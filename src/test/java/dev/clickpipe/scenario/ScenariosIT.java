@@ -87,8 +87,8 @@ class ScenariosIT {
     private static Stream<DynamicNode> section(List<Scenario> all) {
         return all.stream()
                 .filter(scenario -> ONLY == null || scenario.name().contains(ONLY))
-                .collect(Collectors.groupingBy(scenario ->
-                        new Pipe(scenario.sinceVersion() <= VERSION ? POSTGRES : LATEST, ONLY == null ? "" : scenario.name())))
+                .collect(Collectors.groupingBy(scenario -> new Pipe(
+                        scenario.sinceVersion() <= VERSION ? POSTGRES : LATEST, ONLY == null ? "" : scenario.name())))
                 .entrySet()
                 .stream()
                 .flatMap(group -> shapes(group.getKey().postgres, group.getValue()));
@@ -133,7 +133,6 @@ class ScenariosIT {
         return dynamicContainer(
                 shape.toString(),
                 scenarios.stream()
-                        .map(scenario ->
-                                dynamicTest(scenario.name() + ", " + shape, () -> run.check(scenario))));
+                        .map(scenario -> dynamicTest(scenario.name() + ", " + shape, () -> run.check(scenario))));
     }
 }

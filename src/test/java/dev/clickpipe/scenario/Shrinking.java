@@ -49,7 +49,8 @@ final class Shrinking {
         var smallest = scenario;
         for (int step = scenario.steps().size() - 1; step >= 0; step--) {
             for (int part = smallest.steps().get(step).statements().size(); part > 0; part /= 2) {
-                for (int from = 0; from < smallest.steps().get(step).statements().size(); ) {
+                for (int from = 0;
+                        from < smallest.steps().get(step).statements().size(); ) {
                     var rest = new ArrayList<>(smallest.steps().get(step).statements());
                     rest.subList(from, Math.min(from + part, rest.size())).clear();
                     var steps = new ArrayList<>(smallest.steps());

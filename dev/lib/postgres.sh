@@ -26,11 +26,17 @@ as_postgres() { # Postgres refuses to run as root; the package made this user
 # start_postgres STATE ADDRESS PORT PASSWORD-FILE CLIENTS: CLIENTS is the subnet that may log in, with a password. The data
 # directory lies under /var/lib, because the user postgres may not look into root's home, where the cache is.
 start_postgres() {
-  local state=$1 data
+  local data
   data=$(postgres_data "$1")
-  mkdir -p "$state"
+  mkdir -p "$1"
   if [ ! -e "$data/PG_VERSION" ]; then make_postgres "$data" "$4"; fi
   write_postgres_settings "$data" "$2" "$3" "$5"
+  run_postgres "$1" "$2" "$3"
+}
+
+run_postgres() { # STATE ADDRESS PORT, as start_postgres has made it
+  local state=$1 data
+  data=$(postgres_data "$1")
   rm -f "$data/postmaster.pid"
   # setpriv replaces itself, so the recorded pid is Postgres' own.
   (cd / && start_process "$state/pid" "$state/log" setpriv --reuid postgres --regid postgres --clear-groups \

@@ -66,7 +66,7 @@ commit() { # applies the manifest as it is wanted now; shows what is new in it, 
 start_writers() { # a hundred transactions a second, so that there is always something to miss
   local scripts=(-b tpcb-like)
   if [ -n "$WANTED_TABLE" ]; then scripts+=(-f "$DEMO/orders.sql"); fi
-  "$PG_BIN/pgbench" -n -T 3600 -c 2 -R 100 "${scripts[@]}" >"$LOG_DIR/tour-pgbench.log" 2>&1 &
+  PGTZ=UTC "$PG_BIN/pgbench" -n -T 3600 -c 2 -R 100 "${scripts[@]}" >"$LOG_DIR/tour-pgbench.log" 2>&1 &
   WRITERS=$!
 }
 
@@ -93,6 +93,21 @@ stop_reader() {
     wait "$READER" 2>/dev/null || true
     READER=
   fi
+}
+
+lag() { # the age of the newest row in milliseconds; the writers make a hundred a second
+  clickhouse "SELECT dateDiff('ms', max(mtime), now64(6)) FROM $CH_DATABASE.pgbench_history"
+}
+
+start_watching_lag() {
+  until [ "$(lag)" -lt 10000 ]; do sleep 0.2; done
+  while :; do lag || true; done >"$DEMO/reader.log" 2>&1 &
+  READER=$!
+}
+
+worst_lag() {
+  stop_reader
+  sort -n "$DEMO/reader.log" | tail -n 1 | awk '{printf "%.1f s", $1 / 1000}'
 }
 
 reader_verdict() { # every answer must be the number of accounts, which no transaction changes
@@ -136,6 +151,34 @@ act_pause() {
   compare_at_rest
 }
 
+act_outage() {
+  local down up
+  if ! is_running "$DEMO/postgres/pid"; then
+    say "  - left out: the server of POSTGRES_URL is not ours to stop"
+    return 0
+  fi
+  say "  \$ pg_ctl stop -m immediate"
+  stop_process "$DEMO/postgres/pid" 20 QUIT
+  down=$(now_ms)
+  until [ "$(ready)" = False ]; do sleep 0.2; done
+  say "  ✓ Ready is False, $(since "$down") after the server was gone; the phase is still $(phase)"
+  say "    $(status_of message)"
+  step "starting Postgres again" run_postgres "$DEMO/postgres" "$PGHOST" "$PGPORT"
+  up=$(now_ms)
+  start_writers
+  until [ "$(ready)" = True ]; do sleep 0.2; done
+  say "  ✓ Ready is True, $(since "$up") after the server was back"
+  compare_at_rest
+}
+
+ready() { status_of 'conditions[?(@.type=="Ready")].status'; }
+
+now_ms() { date +%s%3N; }
+
+since() { # MILLISECONDS
+  awk -v from="$1" -v to="$(now_ms)" 'BEGIN {printf "%.1f s", (to - from) / 1000}'
+}
+
 act_add_table() {
   say "  \$ psql: CREATE TABLE $ADDED, with 200000 rows; from now on pgbench writes to it, too"
   psql_ -c "CREATE TABLE $ADDED (oid bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, aid int, amount int, filler text)" \
@@ -150,8 +193,13 @@ COMMIT;
 END
   WANTED_TABLE=$ADDED
   start_writers
+  start_watching_lag
+  sleep 5
+  say "    the newest row of pgbench_history in ClickHouse is at most $(worst_lag) old before"
+  start_watching_lag
   commit
   watch_until Running
+  say "  ✓ and was at most $(worst_lag) old meanwhile: the other tables' changes went on"
   TABLES+=("$ADDED")
   compare_at_rest
 }

@@ -185,31 +185,38 @@ class EndToEndLifecycleIT {
         assertAllEqual();
     }
 
-    /** One transaction that stays open keeps every one of them in its phase. */
+    /** One transaction that stays open, one lock and one process that stands still keep every one of them in its phase. */
     @Test
     @Order(6)
     void deleteInEveryPhase() throws SQLException {
-        for (var table : List.of("setup", "snapshot", "modifying", "kept", "completed", "failed")) {
+        var tables = List.of("setup", "snapshot", "modifying", "kept", "pausing", "swapping", "completed", "failed");
+        for (var table : tables) {
             postgres.execute("CREATE TABLE d_%s (id int PRIMARY KEY)".formatted(table));
         }
         apply(small("modifying", "cdc", "d_modifying", "d_kept"));
+        apply(small("pausing", "cdc", "d_pausing"));
+        apply(small("swapping", "cdc", "d_swapping"));
         apply(small("completed", "snapshot", "d_completed"));
         apply(small("failed", "cdc", "d_failed", "d_unheard_of"));
         workspace.waitForPhase("completed", "Completed");
         workspace.waitForPhase("failed", "Failed");
         workspace.waitForPhase("modifying", "Running");
-        apply(small("snapshot", "cdc", "d_snapshot"));
-        await().atMost(LIMIT).until(() -> slotIsMade("clickpipe_snapshot"));
+        workspace.waitForPhase("pausing", "Running");
+        workspace.waitForPhase("swapping", "Running");
         writer.pause();
-        try (var blocker = postgres.connect()) {
+        try (var swap = postgres.connect();
+                var blocker = postgres.connect()) {
+            blockTheSwap(swap);
+            workspace.waitForPhase("swapping", "Resync");
+            apply(small("snapshot", "cdc", "d_snapshot"));
+            await().atMost(LIMIT).until(() -> slotIsMade("clickpipe_snapshot"));
             blockEverything(blocker);
             apply(small("setup", "cdc", "d_setup"));
             apply(small("modifying", "cdc", "d_kept"));
-            apply(small("provisioning", "cdc", "d_setup")
-                    .replace("spec:\n", "spec:\n  workers: {nodeSelector: {no: such-node}}\n"));
-            apply(small("paused", "cdc", "d_setup").replace("spec:\n", "spec:\n  state: Paused\n"));
+            apply(with("workers: {nodeSelector: {no: such-node}}", small("provisioning", "cdc", "d_setup")));
+            apply(with("state: Paused", small("paused", "cdc", "d_setup")));
             apply(pipe("resync: never-to-end"));
-            var pipes = Map.of(
+            var pipes = new TreeMap<>(Map.of(
                     "setup",
                     "Setup",
                     "snapshot",
@@ -220,15 +227,26 @@ class EndToEndLifecycleIT {
                     "Provisioning",
                     "paused",
                     "Paused",
+                    "swapping",
+                    "Resync",
                     PIPE,
-                    "Snapshot");
+                    "Snapshot"));
             pipes.forEach(workspace::waitForPhase);
             await().atMost(LIMIT).untilAsserted(() -> assertThat(clickhouse.query("SHOW TABLES LIKE '%\\_resync'"))
-                    .isNotEmpty());
-            pipes.forEach((pipe, phase) -> assertThat(workspace.status(pipe, "{.status.phase}"))
-                    .as(pipe)
-                    .isEqualTo(phase));
-            workspace.kubectl("delete", "clickpipes", "--all", "--timeout=150s");
+                    .contains("d_swapping_resync", "accounts_resync"));
+            // kubelet ends it by force after its grace period: the last one, so that it is still there when it is
+            // looked at
+            try (var _ = workspace.suspend(streamingPods("pausing", "{.metadata.name}"))) {
+                apply(with("state: Paused", small("pausing", "cdc", "d_pausing")));
+                pipes.put("pausing", "Pausing");
+                workspace.waitForPhase("pausing", "Pausing");
+                pipes.forEach((pipe, phase) -> assertThat(workspace.status(pipe, "{.status.phase}"))
+                        .as(pipe)
+                        .isEqualTo(phase));
+                workspace.kubectl("delete", "clickpipes", "--all", "--wait=false");
+            }
+            await().atMost(LIMIT).untilAsserted(() -> assertThat(workspace.kubectl("get", "clickpipes", "-o", "name"))
+                    .isEmpty());
             assertNothingIsLeft();
             blocker.rollback();
         }
@@ -238,6 +256,21 @@ class EndToEndLifecycleIT {
         assertThat(workspace.kubectl(
                         "get", "events", "--field-selector", "type=Warning,reason=TeardownIncomplete", "-o", "name"))
                 .isEmpty();
+    }
+
+    /** The load of a resync waits for a transaction, until this session has the lock without which nobody swaps. */
+    private static void blockTheSwap(Connection session) throws SQLException {
+        try (var load = postgres.connect();
+                var transaction = load.createStatement();
+                var lock = session.createStatement()) {
+            load.setAutoCommit(false);
+            transaction.execute("INSERT INTO d_swapping VALUES (1)");
+            apply(with("resync: anew", small("swapping", "cdc", "d_swapping")));
+            workspace.waitForPhase("swapping", "Snapshot");
+            lock.execute("SELECT pg_advisory_lock(hashtextextended('clickpipe tables of %s', 0))"
+                    .formatted(workspace.status("swapping", "{.metadata.uid}")));
+            load.rollback();
+        }
     }
 
     private static void assertNothingIsLeft() {
@@ -289,6 +322,10 @@ class EndToEndLifecycleIT {
                 name,
                 mode,
                 Stream.of(tables).map(table -> mapping(table, KEYED)).toList());
+    }
+
+    private static String with(String setting, String manifest) {
+        return manifest.replace("spec:\n", "spec:\n  " + setting + "\n");
     }
 
     private static String mapping(String table, String more) {
@@ -349,13 +386,17 @@ class EndToEndLifecycleIT {
 
     /** Name and restarts of the cdc workers. */
     private static String streamingPods() {
+        return streamingPods(PIPE, "{.metadata.name} {.status.containerStatuses[*].restartCount}");
+    }
+
+    private static String streamingPods(String pipe, String jsonPath) {
         return workspace.kubectl(
                 "get",
                 "pods",
                 "-l",
-                "app.kubernetes.io/instance=" + PIPE + ",app.kubernetes.io/component=cdc",
+                "app.kubernetes.io/instance=" + pipe + ",app.kubernetes.io/component=cdc",
                 "-o",
-                "jsonpath={range .items[*]}{.metadata.name} {.status.containerStatuses[*].restartCount}{end}");
+                "jsonpath={range .items[*]}" + jsonPath + "{end}");
     }
 
     private static Map<String, String> uuids() {

@@ -121,6 +121,10 @@ final class Workspace implements AutoCloseable {
         kubectl("wait", "--for=condition=Ready", "clickpipe/" + pipe, "--timeout=60s");
     }
 
+    Cluster.Suspended suspend(String pod) {
+        return cluster.suspend(pod);
+    }
+
     TableComparison comparison(String table) {
         return TableComparison.between(postgres, table, clickhouse, table);
     }

@@ -6,6 +6,7 @@ import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Stop;
 import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.postgres.PostgresClient;
+import dev.clickpipe.postgres.Slots;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
@@ -95,32 +96,15 @@ final class SourceMonitor {
     }
 
     private void ask() throws SQLException {
-        try (var query = connection.prepareStatement("""
-                SELECT pg_is_in_recovery(), here.lsn, here.lsn - slot.restart_lsn, slot.safe_wal_size, slot.wal_status
-                FROM (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
-                             ELSE pg_current_wal_lsn() END AS lsn) here
-                LEFT JOIN pg_replication_slots slot ON slot.slot_name = ?
-                """)) {
-            query.setString(1, pipe.slot());
-            try (var row = query.executeQuery()) {
-                row.next();
-                boolean inRecovery = row.getBoolean(1);
-                var current = Lsn.parse(row.getString(2));
-                var retained = row.getBigDecimal(3);
-                progress.source(new Progress.Source(
-                        current,
-                        retained == null ? null : Math.max(0, retained.longValue()),
-                        row.getObject(4, Long.class),
-                        row.getString(5)));
-                var confirmed = progress.confirmed();
-                // What was waited for may end where no WAL is written, just before the header of a page say.
-                boolean waits = progress.isAwaiting() && !progress.isPending() && confirmed.equals(confirmedBefore);
-                confirmedBefore = confirmed;
-                if (!inRecovery
-                        && (heartbeat.due(System.nanoTime(), current, confirmed, progress.isPending()) || waits)) {
-                    beat();
-                }
-            }
+        var slot = Slots.retention(connection, pipe.slot());
+        progress.source(new Progress.Source(slot.current(), slot.retained(), slot.safe(), slot.walStatus()));
+        var confirmed = progress.confirmed();
+        // What was waited for may end where no WAL is written, just before the header of a page say.
+        boolean waits = progress.isAwaiting() && !progress.isPending() && confirmed.equals(confirmedBefore);
+        confirmedBefore = confirmed;
+        boolean idle = heartbeat.due(System.nanoTime(), slot.current(), confirmed, progress.isPending());
+        if (!slot.inRecovery() && (idle || waits)) {
+            beat();
         }
     }
 

@@ -16,7 +16,6 @@ import dev.clickpipe.operator.Observed.Run;
 import dev.clickpipe.operator.Plan.JobRef;
 import dev.clickpipe.operator.Plan.Load;
 import dev.clickpipe.operator.Plan.Reached;
-import dev.clickpipe.operator.Plan.Release;
 import dev.clickpipe.operator.Plan.Standing;
 import dev.clickpipe.operator.Plan.Stream;
 import dev.clickpipe.pipe.WorkerStatus;
@@ -48,9 +47,6 @@ record Lifecycle(Worker worker, Duration teardownTimeout) {
     private static final Duration STREAM_RECOVERY = Duration.ofMinutes(1);
     /** Times in the status are whole seconds. */
     private static final Duration ROUNDING = Duration.ofSeconds(1);
-
-    /** What became of a Setup that was never accepted is at most a torso; its teardown is not worth a long wait. */
-    private static final int SHORTER_WITHOUT_SETUP = 6;
 
     Plan plan(ClickPipe pipe, Observed observed, Instant now) {
         var round = new Round(pipe, observed, now);
@@ -439,90 +435,7 @@ record Lifecycle(Worker worker, Duration teardownTimeout) {
         // ---- deletion ----
 
         Plan teardown() {
-            if (!reachedTheSource()) {
-                return deletion(new Cause("Deleting", "Nothing was made on the source."), Set.of(), new Release(null));
-            }
-            var ref = new JobRef(Role.TEARDOWN, Manifest.of(pipe, Role.TEARDOWN).key(), 1);
-            var latest = observed.latest(ref.role(), ref.key());
-            if (latest.map(run -> run.outcome() == Outcome.SUCCEEDED).orElse(false)) {
-                return deletion(new Cause("Deleting", "The source is clean."), Set.of(), new Release(null));
-            }
-            var obstacle = latest.flatMap(this::whatHinders);
-            var deadline = deadline();
-            if (!now.isBefore(deadline)) {
-                var why = obstacle.or(() -> Conditions.readyCause(status))
-                        .map(Cause::message)
-                        .orElse("teardown did not end");
-                return deletion(new Cause("Deleting", why), Set.of(), new Release(Leftovers.of(pipe, why)));
-            }
-            var other = observed.pods().stream()
-                    .filter(pod -> pod.role() != Role.TEARDOWN && attempts.waitedFor(pod))
-                    .findFirst();
-            if (other.isPresent() && latest.isEmpty()) {
-                return deletion(
-                        new Cause("Deleting", "Waiting for pod " + other.get().name() + " to stop."), Set.of(), null);
-            }
-            var again = latest.filter(run -> run.outcome() == Outcome.FAILED)
-                    .filter(run -> !now.isBefore(run.finishedAt().plus(Attempts.PAUSE)));
-            var wanted = again.map(
-                            run -> new JobRef(ref.role(), ref.key(), run.ref().attempt() + 1))
-                    .or(() -> latest.map(Run::ref))
-                    .orElse(ref);
-            return deletion(
-                    obstacle.map(cause -> new Cause(
-                                    "Deleting",
-                                    "Cleaning up the source, until " + deadline + " at the latest: " + cause.message()))
-                            .orElse(new Cause("Deleting", "Cleaning up the source.")),
-                    Set.of(wanted),
-                    null);
-        }
-
-        /** False as long as it is certain that no worker ever ran. */
-        private boolean reachedTheSource() {
-            var setups = observed.runs().stream()
-                    .filter(run -> run.ref().role() == Role.SETUP)
-                    .toList();
-            if (observed.deployment().isPresent()
-                    || observed.runs().size() > setups.size()
-                    || reached.setup() != null && reached.setup().acceptedOnce()) {
-                return true;
-            }
-            // The status says that Setup was started when its Job has been made.
-            return setups.isEmpty()
-                    ? reached.setup() != null
-                    : phase == Phase.Setup
-                            || phase == Phase.Failed
-                            || setups.stream()
-                                    .anyMatch(run -> run.outcome() == Outcome.SUCCEEDED
-                                            || observed.podOf(run)
-                                                    .map(Pod::started)
-                                                    .orElse(run.outcome() == Outcome.FAILED));
-        }
-
-        private Instant deadline() {
-            var setupAccepted = reached.setup() != null && reached.setup().acceptedOnce()
-                    || observed.runs().stream()
-                            .anyMatch(run -> run.ref().role() != Role.SETUP || run.outcome() == Outcome.SUCCEEDED);
-            return Instant.parse(pipe.getMetadata().getDeletionTimestamp())
-                    .plus(setupAccepted ? teardownTimeout : teardownTimeout.dividedBy(SHORTER_WITHOUT_SETUP));
-        }
-
-        private Optional<Cause> whatHinders(Run run) {
-            return run.outcome() == Outcome.FAILED
-                    ? observed.podOf(run).map(Pod::end).map(Observed.End::cause)
-                    : attempts.hindrance(run);
-        }
-
-        private Plan deletion(Cause cause, Set<JobRef> jobs, Release release) {
-            return new Plan(
-                    phase == null ? Phase.Provisioning : phase,
-                    Standing.PROGRESSING,
-                    cause,
-                    reached,
-                    jobs,
-                    Stream.STOP,
-                    SOON,
-                    Optional.ofNullable(release));
+            return new Deletion(pipe, observed, attempts, reached, teardownTimeout, now).plan();
         }
 
         // ---- plans ----

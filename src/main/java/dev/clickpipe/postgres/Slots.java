@@ -3,6 +3,7 @@ package dev.clickpipe.postgres;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.Stop;
 import java.sql.Connection;
+import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.util.Optional;
@@ -57,6 +58,49 @@ public final class Slots {
                         confirmed == null ? null : Lsn.parse(confirmed)));
             }
         }
+    }
+
+    /**
+     * What a slot keeps of the source's WAL. Bytes are null where there is no slot, or none is at stake.
+     *
+     * @param current where the source writes its WAL now; on a standby, where it replays it
+     * @param confirmed where streaming would begin; null: there is no such slot
+     * @param lag bytes from there to {@code current}
+     * @param retained bytes from the oldest WAL that is kept
+     * @param safe bytes that may still be written before the slot is in danger; null without max_slot_wal_keep_size
+     * @param walStatus as in {@link Slot}
+     */
+    public record Retention(
+            boolean inRecovery, Lsn current, Lsn confirmed, Long lag, Long retained, Long safe, String walStatus) {}
+
+    public static Retention retention(Connection connection, String name) throws SQLException {
+        try (var query = connection.prepareStatement("""
+                SELECT pg_is_in_recovery(), here.lsn, slot.confirmed_flush_lsn, here.lsn - slot.confirmed_flush_lsn,
+                       here.lsn - slot.restart_lsn, slot.safe_wal_size, slot.wal_status
+                FROM (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+                             ELSE pg_current_wal_lsn() END AS lsn) here
+                LEFT JOIN pg_replication_slots slot ON slot.slot_name = ?
+                """)) {
+            query.setString(1, name);
+            try (var row = query.executeQuery()) {
+                row.next();
+                var confirmed = row.getString(3);
+                return new Retention(
+                        row.getBoolean(1),
+                        Lsn.parse(row.getString(2)),
+                        confirmed == null ? null : Lsn.parse(confirmed),
+                        bytes(row, 4),
+                        bytes(row, 5),
+                        bytes(row, 6),
+                        row.getString(7));
+            }
+        }
+    }
+
+    /** Null for NULL; what is behind already is no distance. */
+    private static Long bytes(ResultSet row, int column) throws SQLException {
+        var bytes = row.getBigDecimal(column);
+        return bytes == null ? null : Math.max(0, bytes.longValue());
     }
 
     /**

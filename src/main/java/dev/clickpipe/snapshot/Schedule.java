@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.BooleanSupplier;
 
 /**
  * Which chunk a free reader takes next, in one session. Tables are taken in order, a few at once with a few readers each; whoever
@@ -20,8 +21,10 @@ final class Schedule {
     private final List<Table> tables;
     private final int tablesAtOnce;
     private final int readersPerTable;
+    private final BooleanSupplier expired;
     private final List<PipeException> failures = new ArrayList<>();
     private int failuresInARow;
+    private boolean gotOn;
 
     /** A table of this session. */
     static final class Table {
@@ -49,10 +52,12 @@ final class Schedule {
 
     record Work(Table table, ChunkLedger.Entry entry) {}
 
-    Schedule(List<Table> tables, int tablesAtOnce, int readersPerTable) {
+    /** @param expired whether the session has lasted so long that another one should go on where that can be */
+    Schedule(List<Table> tables, int tablesAtOnce, int readersPerTable, BooleanSupplier expired) {
         this.tables = List.copyOf(tables);
         this.tablesAtOnce = tablesAtOnce;
         this.readersPerTable = readersPerTable;
+        this.expired = expired;
     }
 
     /** Readers that will find work. */
@@ -63,7 +68,7 @@ final class Schedule {
 
     /** The next chunk; empty when this reader is not needed any more. */
     synchronized Optional<Work> next() {
-        if (failuresInARow >= FAILURES_TO_GIVE_UP) {
+        if (failuresInARow >= FAILURES_TO_GIVE_UP || over()) {
             return Optional.empty();
         }
         int open = 0;
@@ -82,10 +87,19 @@ final class Schedule {
         return Optional.empty();
     }
 
+    /** A session that got nowhere goes on however long it took; so does one that a table needs as a whole. */
+    private boolean over() {
+        return gotOn
+                && expired.getAsBoolean()
+                && tables.stream()
+                        .noneMatch(table -> table.wholeInSession && (table.readers > 0 || !table.waiting.isEmpty()));
+    }
+
     synchronized void loaded(Work work) {
         work.table.readers--;
         work.table.missing--;
         failuresInARow = 0;
+        gotOn = true;
     }
 
     /** The chunk stays unread. What a later session makes good does not keep the table's other chunks from being read now. */

@@ -49,6 +49,9 @@ import org.slf4j.LoggerFactory;
 public final class Snapshot implements Mode {
     private static final Logger LOG = LoggerFactory.getLogger(Snapshot.class);
     private static final Duration BETWEEN_SESSIONS = Duration.ofSeconds(1);
+    /** While a session lasts the source can't clean up what was deleted since (PostgreSQL documentation, 25.1.2). */
+    private static final Duration SESSION = Duration.ofMinutes(10);
+
     private static final Duration BETWEEN_SAMPLES = Duration.ofSeconds(1);
     private static final int SAMPLES_BETWEEN_LOG_LINES = 5;
 
@@ -58,8 +61,20 @@ public final class Snapshot implements Mode {
     private final Definitions definitions;
     private final ChunkLedger ledger;
     private final Progress progress;
+    private final Duration longestSession;
 
     public Snapshot(Pipe pipe, PostgresClient postgres, ClickHouseClient clickHouse, MeterRegistry meters) {
+        this(pipe, postgres, clickHouse, meters, SESSION);
+    }
+
+    /** @param longestSession after which another session goes on with those tables that need not be read in one */
+    Snapshot(
+            Pipe pipe,
+            PostgresClient postgres,
+            ClickHouseClient clickHouse,
+            MeterRegistry meters,
+            Duration longestSession) {
+        this.longestSession = longestSession;
         this.pipe = pipe;
         this.postgres = postgres;
         this.clickHouse = clickHouse;
@@ -133,13 +148,15 @@ public final class Snapshot implements Mode {
             return;
         }
         try (var session = opened.get()) {
+            long openedAt = System.nanoTime();
             progress.waiting(null);
             LOG.info("Reading {} tables of {} as of {}", missing.size(), postgres.object(), session.boundary());
             var failures = new ArrayList<PipeException>();
             var schedule = new Schedule(
                     plan(session, missing, plans, failures),
                     pipe.settings().snapshotNumberOfParallelTables(),
-                    pipe.settings().initialLoadParallelism());
+                    pipe.settings().initialLoadParallelism(),
+                    () -> System.nanoTime() - openedAt >= longestSession.toNanos());
             read(session, schedule, stop);
             recordComplete(schedule.loaded());
             failures.addAll(schedule.failures());

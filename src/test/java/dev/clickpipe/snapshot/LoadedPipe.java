@@ -28,6 +28,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.SQLException;
+import java.time.Duration;
 import java.util.List;
 import java.util.UUID;
 import java.util.stream.Collectors;
@@ -151,6 +152,11 @@ final class LoadedPipe implements AutoCloseable {
 
     Snapshot snapshot() {
         return new Snapshot(pipe, source, destination, new SimpleMeterRegistry());
+    }
+
+    /** @param longestSession see {@link Snapshot} */
+    Snapshot snapshot(Duration longestSession) {
+        return new Snapshot(pipe, source, destination, new SimpleMeterRegistry(), longestSession);
     }
 
     Snapshot load() throws InterruptedException {

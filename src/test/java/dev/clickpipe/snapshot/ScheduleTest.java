@@ -18,7 +18,7 @@ class ScheduleTest {
 
     @Test
     void tables_in_order_a_few_at_once_with_a_few_readers_each() {
-        var schedule = new Schedule(List.of(table("a", 3), table("b", 3), table("c", 3)), 2, 2);
+        var schedule = new Schedule(List.of(table("a", 3), table("b", 3), table("c", 3)), 2, 2, () -> false);
         assertThat(schedule.usefulReaders()).isEqualTo(4);
         assertThat(next(schedule)).isEqualTo("a0");
         assertThat(next(schedule)).isEqualTo("a1");
@@ -29,7 +29,7 @@ class ScheduleTest {
 
     @Test
     void who_is_free_helps_where_chunks_are_left() {
-        var schedule = new Schedule(List.of(table("a", 2), table("b", 5)), 1, 2);
+        var schedule = new Schedule(List.of(table("a", 2), table("b", 5)), 1, 2, () -> false);
         var first = schedule.next().orElseThrow();
         schedule.next().orElseThrow();
         assertThat(next(schedule)).as("the last chunk of a is still being read").isEqualTo("b0");
@@ -45,7 +45,8 @@ class ScheduleTest {
                 List.of(
                         new ChunkLedger.Entry(0, new Chunk(1, 1, 0, 16, 1), true, 5),
                         new ChunkLedger.Entry(1, new Chunk(1, 1, 16, Chunk.END, 1), false, 0)));
-        var schedule = new Schedule(List.of(new Schedule.Table(definition("a"), "0/1", plan, false)), 1, 4);
+        var schedule =
+                new Schedule(List.of(new Schedule.Table(definition("a"), "0/1", plan, false)), 1, 4, () -> false);
         assertThat(schedule.usefulReaders()).isEqualTo(1);
         assertThat(next(schedule)).isEqualTo("a1");
         assertThat(next(schedule)).isEqualTo("none");
@@ -53,7 +54,7 @@ class ScheduleTest {
 
     @Test
     void a_failed_chunk_waits_for_the_next_session_and_the_others_do_not() {
-        var schedule = new Schedule(List.of(table("a", 4)), 1, 1);
+        var schedule = new Schedule(List.of(table("a", 4)), 1, 1, () -> false);
         schedule.failed(schedule.next().orElseThrow(), DOWN);
         schedule.failed(schedule.next().orElseThrow(), DOWN);
         schedule.loaded(schedule.next().orElseThrow());
@@ -63,7 +64,7 @@ class ScheduleTest {
 
     @Test
     void failures_without_a_success_between_them_end_it() {
-        var schedule = new Schedule(List.of(table("a", 9)), 1, 1);
+        var schedule = new Schedule(List.of(table("a", 9)), 1, 1, () -> false);
         for (int i = 0; i < 3; i++) {
             schedule.failed(schedule.next().orElseThrow(), DOWN);
         }
@@ -73,7 +74,7 @@ class ScheduleTest {
     @Test
     void a_table_that_is_no_use_in_part_is_left_and_so_is_a_broken_one() {
         var whole = new Schedule.Table(definition("w"), "0/1", plan("w", 4), true);
-        var schedule = new Schedule(List.of(whole, table("a", 3), table("b", 1)), 1, 1);
+        var schedule = new Schedule(List.of(whole, table("a", 3), table("b", 1)), 1, 1, () -> false);
         schedule.failed(schedule.next().orElseThrow(), DOWN);
         var work = schedule.next().orElseThrow();
         assertThat(work.table().definition.target()).isEqualTo("a");
@@ -81,6 +82,24 @@ class ScheduleTest {
         work = schedule.next().orElseThrow();
         assertThat(work.table().definition.target()).isEqualTo("b");
         schedule.rewritten(work);
+        assertThat(next(schedule)).isEqualTo("none");
+    }
+
+    @Test
+    void a_session_that_lasts_too_long_hands_over_unless_a_table_needs_all_of_it() {
+        var schedule = new Schedule(List.of(table("a", 4)), 1, 2, () -> true);
+        var first = schedule.next().orElseThrow();
+        assertThat(next(schedule)).as("it has to get somewhere").isEqualTo("a1");
+        schedule.loaded(first);
+        assertThat(next(schedule)).isEqualTo("none");
+
+        var whole = new Schedule.Table(definition("w"), "0/1", plan("w", 2), true);
+        schedule = new Schedule(List.of(whole, table("a", 4)), 2, 1, () -> true);
+        first = schedule.next().orElseThrow();
+        schedule.loaded(schedule.next().orElseThrow());
+        assertThat(next(schedule)).as("w holds the session anyway").isEqualTo("a1");
+        schedule.loaded(first);
+        schedule.loaded(schedule.next().orElseThrow());
         assertThat(next(schedule)).isEqualTo("none");
     }
 

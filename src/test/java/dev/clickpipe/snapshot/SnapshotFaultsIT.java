@@ -21,6 +21,7 @@ import dev.clickpipe.testbed.SharedPostgres;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -84,6 +85,25 @@ class SnapshotFaultsIT {
             assertThat(CLICKHOUSE.client().query("SELECT uniq(_clickpipe_version) FROM resumed"))
                     .isEqualTo("2");
             assertThat(CLICKHOUSE.client().query("SELECT sum(n) FROM beside")).isEqualTo("0");
+        }
+    }
+
+    /** Long loads let go of the source's old rows now and then. */
+    @Test
+    void a_long_load_goes_on_in_other_sessions() throws InterruptedException {
+        create("handed_on", 10_000);
+        create("in_one", 10_000);
+        try (var pipe = pipe().table("public", "handed_on", ReplacingMergeTree).table("public", "in_one", MergeTree)) {
+            pipe.snapshot(Duration.ZERO).run(new Stop());
+            pipe.compare("public", "handed_on").assertEqual();
+            pipe.compare("public", "in_one").assertEqual();
+            assertThat(pipe.ledger("in_one", "uniq(lsn)")).isEqualTo(List.of(List.of("1")));
+        }
+        create("handed_over", 10_000);
+        try (var pipe = pipe().table("public", "handed_over", ReplacingMergeTree)) {
+            pipe.snapshot(Duration.ZERO).run(new Stop());
+            pipe.compare("public", "handed_over").assertEqual();
+            assertThat(pipe.ledger("handed_over", "uniq(lsn) > 1")).isEqualTo(List.of(List.of("1")));
         }
     }
 

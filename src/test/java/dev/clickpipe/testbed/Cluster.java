@@ -72,6 +72,39 @@ public final class Cluster implements AutoCloseable {
         return run(environment, input, command.toArray(String[]::new)).strip();
     }
 
+    /** Lets what runs in a pod stand still; pods are processes of this machine. */
+    public Suspended suspend(String pod) {
+        var processes = ProcessHandle.allProcesses()
+                .filter(process -> isOfPod(process, pod))
+                .map(ProcessHandle::pid)
+                .toList();
+        if (processes.isEmpty()) {
+            throw new AssertionError("no process of pod " + pod);
+        }
+        processes.forEach(process -> signal("STOP", process));
+        return () -> processes.forEach(process -> signal("CONT", process));
+    }
+
+    /** Until it is closed. */
+    public interface Suspended extends AutoCloseable {
+        @Override
+        void close();
+    }
+
+    private static void signal(String signal, long process) {
+        Processes.run("kill", "-" + signal, String.valueOf(process));
+    }
+
+    private static boolean isOfPod(ProcessHandle process, String pod) {
+        try {
+            var environment = Files.readString(
+                    Path.of("/proc", String.valueOf(process.pid()), "environ"), StandardCharsets.ISO_8859_1);
+            return List.of(environment.split("\0")).contains("HOSTNAME=" + pod);
+        } catch (IOException e) {
+            return false; // it has ended
+        }
+    }
+
     @Override
     public void close() {
         run(Map.of(), "", DEV + "/cluster", "down", "--name", NAME);

@@ -27,12 +27,13 @@ final class History {
         this.target = target;
     }
 
-    /** @param oracle which tells what was changed */
-    void assertTold(Oracle oracle, String schema, String table) {
+    /**
+     * @param oracle which tells what was changed
+     * @param boundary commits before this LSN are in the load
+     */
+    void assertTold(Oracle oracle, String schema, String table, long boundary) {
         var key = key();
         var name = Names.clickHouse(target);
-        var boundary = Long.parseUnsignedLong(clickHouse.query("SELECT toString(maxIf(bitShiftRight(" + VERSION
-                + ", 64), " + OPERATION + " = 'snapshot')) FROM " + name));
         var told = clickHouse
                 .rows("SELECT toString(bitShiftRight(" + VERSION + ", 64)), " + OPERATION + " FROM " + name + " WHERE "
                         + OPERATION + " != 'snapshot' ORDER BY " + VERSION)

@@ -2,6 +2,7 @@ package dev.clickpipe.scenario;
 
 import static dev.clickpipe.scenario.Scenario.scenario;
 
+import dev.clickpipe.scenario.RunShape.Kind;
 import java.util.List;
 
 /** Partitioned and inherited tables. */
@@ -97,6 +98,27 @@ final class PartitionScenarios {
                         .step("INSERT INTO t SELECT i, 1 + i % 2, 'v' FROM generate_series(1, 10) i")
                         .step("UPDATE t SET part = 3 - part WHERE id < 4", "TRUNCATE t_1")
                         .step("INSERT INTO t VALUES (1, 1, 'again')")
+                        .build(),
+                scenario("rows that come and go by DDL on partitions are not told by the log")
+                        .given(
+                                "CREATE TABLE t (id int PRIMARY KEY, v text) PARTITION BY RANGE (id)",
+                                "CREATE TABLE t_1 PARTITION OF t FOR VALUES FROM (0) TO (10)",
+                                "CREATE TABLE t_2 PARTITION OF t FOR VALUES FROM (10) TO (20)",
+                                "CREATE TABLE t_3 PARTITION OF t FOR VALUES FROM (20) TO (30)",
+                                "CREATE TABLE filled (id int PRIMARY KEY, v text)",
+                                "INSERT INTO filled VALUES (31, 'before it was a partition')")
+                        .map("t")
+                        // a load reads the table as it is
+                        .without(Kind.SNAPSHOT_ONLY, Kind.SPLIT, Kind.LOAD_BESIDE, Kind.RESYNC)
+                        .step(
+                                "INSERT INTO t SELECT i, 'v' FROM generate_series(1, 29) i",
+                                "CREATE TABLE all_rows AS SELECT * FROM t")
+                        .step("TRUNCATE t_1", "ALTER TABLE t DETACH PARTITION t_2", "DROP TABLE t_3")
+                        .step(
+                                "ALTER TABLE t ATTACH PARTITION filled FOR VALUES FROM (30) TO (40)",
+                                "INSERT INTO t VALUES (32, 'since')",
+                                "UPDATE t_2 SET v = 'no part of it any more'")
+                        .expect("t", "SELECT * FROM all_rows UNION ALL VALUES (32, 'since')")
                         .build(),
                 scenario("a parent's mapping means its own rows, a child's the child's")
                         .given(

@@ -163,6 +163,15 @@ final class ScenarioPipe implements AutoCloseable {
         return new Definitions(destination, pipe).all();
     }
 
+    /** Commits before this LSN are in the target's load; 0 where there was none. */
+    long boundary(String target) {
+        return definitions().stream()
+                .filter(definition -> definition.target().equals(target) && definition.boundary() != null)
+                .map(definition -> Lsn.parse(definition.boundary()).value())
+                .findFirst()
+                .orElse(0L);
+    }
+
     /** Waits until everything that was committed is in ClickHouse, and no more is due that the load has left to the stream. */
     void awaitCaughtUp() {
         markers++;
@@ -177,8 +186,8 @@ final class ScenarioPipe implements AutoCloseable {
 
     /** What is confirmed is in ClickHouse, of all tables; the marker's row alone says nothing of the others. */
     private boolean isConfirmed() {
-        var committed = clickHouse.query(
-                "SELECT toString(bitShiftRight(_clickpipe_version, 64)) FROM " + MARKER + " WHERE id = " + markers);
+        var committed = clickHouse.query("SELECT toString(bitShiftRight(max(_clickpipe_version), 64)) FROM " + MARKER
+                + " WHERE id = " + markers + " HAVING count() > 0");
         var confirmed = worker.cdc.status().replication().confirmedLsn();
         return !committed.isEmpty()
                 && confirmed != null

@@ -128,13 +128,14 @@ public final class ChunkReader implements AutoCloseable {
         var names = columns.stream().map(ChunkReader::identifier).collect(Collectors.joining(", "));
         // Only a partitioned table is read with its partitions, where these can't be read one by one.
         var from = (found.kind == 'p' ? "" : "ONLY ") + found.name;
-        var where = Stream.concat(chunk.condition().stream(), rowFilter.stream())
-                .collect(Collectors.joining(") AND (", " WHERE (", ")"));
+        var conditions = Stream.concat(chunk.condition().stream(), rowFilter.stream())
+                .map(condition -> "(" + condition + ")")
+                .toList();
+        var where = conditions.isEmpty() ? "" : " WHERE " + String.join(" AND ", conditions);
         return connection
                 .unwrap(PGConnection.class)
                 .getCopyAPI()
-                .copyOut("COPY (SELECT " + names + " FROM " + from + (where.equals(" WHERE ()") ? "" : where)
-                        + ") TO STDOUT");
+                .copyOut("COPY (SELECT " + names + " FROM " + from + where + ") TO STDOUT");
     }
 
     private static byte[] next(CopyOut copy, String table) {

@@ -48,7 +48,7 @@ final class EngineScenarios {
                                 "CREATE TABLE t_{n} (loaded DateTime DEFAULT now(), id Int64 CODEC(Delta, ZSTD), kind LowCardinality(String), v Nullable(String) CODEC(ZSTD(3)),"
                                         + " n Nullable(Int64), at DateTime64(6, 'UTC'), twice Nullable(Int64) MATERIALIZED n * 2, INDEX v_index v TYPE bloom_filter GRANULARITY 1, "
                                         + SYSTEM
-                                        + ") ENGINE = ReplacingMergeTree(_clickpipe_version, _clickpipe_is_deleted) ORDER BY id TTL toDateTime(at) + INTERVAL 10 YEAR")
+                                        + ") ENGINE = ReplacingMergeTree(_clickpipe_version, _clickpipe_is_deleted) ORDER BY id TTL loaded + INTERVAL 10 YEAR")
                         .map("t")
                         .step("INSERT INTO t SELECT i, 'k' || i % 2, NULLIF('v', 'v'), i FROM generate_series(1, 10) i")
                         .step("UPDATE t SET v = 'x', n = NULL WHERE id < 4", "DELETE FROM t WHERE id = 9")

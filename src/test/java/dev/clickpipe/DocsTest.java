@@ -60,6 +60,28 @@ class DocsTest {
         assertThat(unknown).isEmpty();
     }
 
+    /** By a scenario, or a refusal, of that name. */
+    @Test
+    void everyGuaranteeHasItsTest() throws IOException {
+        var tests = new StringBuilder(Files.readString(Path.of("src/test/java/dev/clickpipe/setup/SetupIT.java")));
+        try (var scenarios = Files.list(Path.of("src/test/java/dev/clickpipe/scenario"))) {
+            for (var file : scenarios.toList()) {
+                tests.append(Files.readString(file));
+            }
+        }
+        var named = matches(EMPHASIS, Path.of("docs/guarantees.md")).stream()
+                .map(name -> name.group(1).replace('\n', ' '))
+                .filter(name -> !name.equals("italics"))
+                .toList();
+        assertThat(named).isNotEmpty().allMatch(name -> tests.indexOf('"' + name + '"') >= 0);
+        var scenarios =
+                SCENARIO.matcher(tests).results().map(name -> name.group(1)).toList();
+        assertThat(named).containsAll(scenarios);
+    }
+
+    private static final Pattern EMPHASIS = Pattern.compile("(?<!\\*)\\*([^*\n]+)\\*(?!\\*)");
+    private static final Pattern SCENARIO = Pattern.compile("[ (]scenario\\(\"([^\"]+)\"\\)");
+
     private static final List<String> KUBERNETES_REASONS = List.of("FailedMount", "FailedCreate", "ImagePullBackOff");
 
     private static List<Path> pages() throws IOException {

@@ -51,20 +51,20 @@ final class TableWriter {
     }
 
     /**
-     * The row as UPDATE left it, and a tombstone under the key it had before, if that was another one.
+     * The row as UPDATE left it; before it a tombstone under the key it had, if that was another one. A history tells the same:
+     * nothing else says where the row with the old key went.
      *
      * @param oldOrdinal less than {@code ordinal}, so that the row wins, should ClickHouse take both keys for the same
      */
     void update(Rows rows, Transaction transaction, long oldOrdinal, OldTuple old, long ordinal, Tuple row) {
-        begin(rows.encoded(), transaction, ordinal, "update", false);
-        newRow(rows, old, row);
         if (!target.appendOnly()) {
             requireIdentity();
-            if (old != null && moved(old.tuple(), row)) {
-                // Behind the new row, whose left out values are those of the row with the old key.
-                delete(rows, transaction, oldOrdinal, old);
-            }
         }
+        if (old != null && moved(old, row)) {
+            delete(rows, transaction, oldOrdinal, old);
+        }
+        begin(rows.encoded(), transaction, ordinal, "update", false);
+        newRow(rows, old, row);
     }
 
     /** A tombstone, in a history the row's end; with the columns that the old row came with. */
@@ -164,10 +164,11 @@ final class TableWriter {
                 && (old.whole() || relation.columns().get(source).identity());
     }
 
-    private boolean moved(Tuple old, Tuple row) {
-        for (int column : sortingKey) {
+    /** Whether the key changed. Of all columns of REPLICA IDENTITY FULL only those of the target's sorting key count. */
+    private boolean moved(OldTuple old, Tuple row) {
+        for (int column : target.appendOnly() && !old.whole() ? key : sortingKey) {
             int source = shape.sources()[column];
-            if (!row.unchanged(source) && !sameText(old, row, source)) {
+            if (source >= 0 && carries(old, column) && !row.unchanged(source) && !sameText(old.tuple(), row, source)) {
                 return true;
             }
         }

@@ -150,7 +150,9 @@ final class UnchangedValues {
             }
             var row = new Row(start, ends, holes);
             var own = row.key(encoded, key);
-            if (wanted.contains(own)) {
+            // A tombstone has no values; before an update that changes the key it stands between the row and its
+            // values.
+            if (wanted.contains(own) && !row.deleted(encoded)) {
                 latest.put(own, row);
             }
         }
@@ -190,6 +192,10 @@ final class UnchangedValues {
             field.get(bytes);
             value.found(bytes);
             return value;
+        }
+
+        boolean deleted(ByteBuffer encoded) {
+            return field(encoded, 1).get(0) == '1'; // as both kinds of targets have it: after the version
         }
 
         /** The fields of the key with tabs between them; a copy unless it is one field. */

@@ -1,5 +1,7 @@
 package dev.clickpipe.postgres;
 
+import java.util.Optional;
+
 /**
  * A part of a table that is read in one go: a range of its heap's blocks, told by the rows' ctid (PostgreSQL documentation,
  * 5.6 "System Columns").
@@ -17,12 +19,12 @@ public record Chunk(long relid, long filenode, long firstBlock, long endBlock, l
         return new Chunk(relid, filenode, 0, END, bytes);
     }
 
-    /** The condition on ctid with its WHERE; empty for the whole table, which may have no ctid then. */
-    String where() {
+    /** The condition on ctid; empty for the whole table, which may have no ctid then. */
+    Optional<String> condition() {
         if (firstBlock == 0 && endBlock == END) {
-            return "";
+            return Optional.empty();
         }
-        return " WHERE ctid >= '(" + firstBlock + ",0)'::tid"
-                + (endBlock == END ? "" : " AND ctid < '(" + endBlock + ",0)'::tid");
+        return Optional.of("ctid >= '(" + firstBlock + ",0)'::tid"
+                + (endBlock == END ? "" : " AND ctid < '(" + endBlock + ",0)'::tid"));
     }
 }

@@ -4,7 +4,9 @@ import dev.clickpipe.pipe.PipeException;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.postgresql.PGConnection;
 import org.postgresql.copy.CopyOut;
 
@@ -13,6 +15,8 @@ import org.postgresql.copy.CopyOut;
  * one chunk takes. For one thread at a time; of no use after an exception.
  */
 public final class ChunkReader implements AutoCloseable {
+    private static final int ROW_FILTERS_SINCE = 15;
+
     private final Connection connection;
     private final String snapshot;
 
@@ -59,6 +63,9 @@ public final class ChunkReader implements AutoCloseable {
         void accept(Rows rows);
     }
 
+    /** A table in a publication. */
+    public record Published(String publication, long relid) {}
+
     private record Found(String name, char kind, long filenode, long filenodeInSnapshot) {}
 
     /**
@@ -66,11 +73,14 @@ public final class ChunkReader implements AutoCloseable {
      *
      * @param table the mapped table, for messages
      * @param columns unquoted names
+     * @param published the mapped table in a publication: only rows that its row filter lets pass are read, as only their changes
+     *     are published; null: all
      * @param check whether the table still has these columns
      * @param consumer called once, if there is anything to read; takes all rows. What it throws passes through
      * @throws PipeException classified
      */
-    public Outcome read(Chunk chunk, String table, List<String> columns, Check check, Consumer consumer) {
+    public Outcome read(
+            Chunk chunk, String table, List<String> columns, Published published, Check check, Consumer consumer) {
         try {
             SnapshotSession.begin(connection, "'" + snapshot + "'");
             var found = find(chunk);
@@ -88,7 +98,7 @@ public final class ChunkReader implements AutoCloseable {
             if (!check.isUnchanged(connection)) {
                 return end(Outcome.CHANGED);
             }
-            var copy = copy(chunk, found, columns);
+            var copy = copy(chunk, found, columns, published == null ? Optional.empty() : rowFilter(published));
             consumer.accept(() -> next(copy, table));
             return Outcome.READ;
         } catch (SQLException e) {
@@ -116,12 +126,34 @@ public final class ChunkReader implements AutoCloseable {
         return (found.kind == 'p' ? "" : "ONLY ") + found.name;
     }
 
-    private CopyOut copy(Chunk chunk, Found found, List<String> columns) throws SQLException {
+    /** As of the snapshot; it names the columns of the mapped table, which a partition has under the same names. */
+    private Optional<String> rowFilter(Published published) throws SQLException {
+        if (connection.getMetaData().getDatabaseMajorVersion() < ROW_FILTERS_SINCE) {
+            return Optional.empty();
+        }
+        try (var query = connection.prepareStatement("""
+                SELECT pg_get_expr(r.prqual, r.prrelid) FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
+                WHERE p.pubname = ? AND r.prrelid = ?::oid
+                """)) {
+            query.setString(1, published.publication);
+            query.setLong(2, published.relid);
+            try (var rows = query.executeQuery()) {
+                return rows.next() ? Optional.ofNullable(rows.getString(1)) : Optional.empty();
+            }
+        }
+    }
+
+    private CopyOut copy(Chunk chunk, Found found, List<String> columns, Optional<String> rowFilter)
+            throws SQLException {
         var names = columns.stream().map(ChunkReader::identifier).collect(Collectors.joining(", "));
+        var conditions = Stream.concat(chunk.condition().stream(), rowFilter.stream())
+                .map(condition -> "(" + condition + ")")
+                .toList();
+        var where = conditions.isEmpty() ? "" : " WHERE " + String.join(" AND ", conditions);
         return connection
                 .unwrap(PGConnection.class)
                 .getCopyAPI()
-                .copyOut("COPY (SELECT " + names + " FROM " + source(found) + chunk.where() + ") TO STDOUT");
+                .copyOut("COPY (SELECT " + names + " FROM " + source(found) + where + ") TO STDOUT");
     }
 
     private byte[] next(CopyOut copy, String table) {

@@ -55,11 +55,8 @@ public final class Publications {
         }
     }
 
-    /**
-     * @param columns what is published; empty: all, as on servers without column lists
-     * @param rowFilter null when all rows are published
-     */
-    public record Published(String schema, String table, List<String> columns, String rowFilter) {
+    /** @param columns what is published; empty: all, as on servers without column lists */
+    public record Published(String schema, String table, List<String> columns) {
         public Name name() {
             return new Name(schema, table);
         }
@@ -114,7 +111,7 @@ public final class Publications {
     private static List<Published> tables(Connection connection, String name) throws SQLException {
         boolean lists = connection.getMetaData().getDatabaseMajorVersion() >= COLUMN_LISTS_SINCE;
         try (var query = connection.prepareStatement("SELECT schemaname, tablename, "
-                + (lists ? "attnames::text[], rowfilter" : "NULL::text[], NULL::text")
+                + (lists ? "attnames::text[]" : "NULL::text[]")
                 + " FROM pg_publication_tables WHERE pubname = ?")) {
             query.setString(1, name);
             var tables = new ArrayList<Published>();
@@ -124,8 +121,7 @@ public final class Publications {
                     tables.add(new Published(
                             rows.getString(1),
                             rows.getString(2),
-                            columns == null ? List.of() : List.of((String[]) columns.getArray()),
-                            rows.getString(4)));
+                            columns == null ? List.of() : List.of((String[]) columns.getArray())));
                 }
             }
             return tables;

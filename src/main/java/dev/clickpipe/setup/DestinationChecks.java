@@ -76,6 +76,9 @@ final class DestinationChecks {
                     "Set the mapping back; or use replicationMode: cdc");
             return;
         }
+        if (wanted != null) {
+            checkNames(wanted);
+        }
         for (var name : new LinkedHashSet<>(List.of(table.mapping().targetTable(), table.target()))) {
             if (others.containsKey(name)) {
                 problem(
@@ -91,6 +94,27 @@ final class DestinationChecks {
         } else if (table.decision() == Decision.BUILD && wanted != null) {
             checkTarget(table, wanted);
         }
+    }
+
+    /**
+     * ClickHouse stores Array columns whose names agree up to the first dot as one Nested structure, with one length for all
+     * (ClickHouse documentation, "Nested").
+     */
+    private void checkNames(TableDefinition wanted) {
+        wanted.columns().stream()
+                .filter(column -> column.name().indexOf('.') > 0
+                        && column.clickHouseType().startsWith("Array("))
+                .map(TableDefinition.Column::name)
+                .collect(Collectors.groupingBy(name -> name.substring(0, name.indexOf('.'))))
+                .values()
+                .stream()
+                .filter(names -> names.size() > 1)
+                .forEach(names -> problem(
+                        "ColumnNamesNested",
+                        "table " + wanted.source(),
+                        "its array columns " + String.join(", ", names)
+                                + " would be one Nested structure in ClickHouse, which wants arrays of the same length in them",
+                        "Rename all but one of them, or put them into excludedColumns"));
     }
 
     /** What has the name of the table that is to be built beside the target goes, if it is the pipe's. */

@@ -2,7 +2,6 @@ package dev.clickpipe.setup;
 
 import static dev.clickpipe.postgres.Publications.identifier;
 
-import dev.clickpipe.api.ReplicationMode;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
@@ -29,7 +28,6 @@ final class ReplicationChecks {
     private final Query source;
     private final String user;
     private final List<Problem> problems;
-    private final ReplicationMode mode;
     private boolean mayReplicate;
     private String systemIdentifier;
     private Optional<Slots.Slot> slot = Optional.empty();
@@ -45,7 +43,6 @@ final class ReplicationChecks {
         this.source = source;
         this.user = user;
         this.problems = problems;
-        this.mode = pipe.settings().replicationMode();
     }
 
     /**
@@ -242,14 +239,6 @@ final class ReplicationChecks {
                         object,
                         "publishes " + name + " without " + String.join(", ", lacking),
                         "Publish the whole table, or put these columns into excludedColumns");
-            }
-            if (published.get().rowFilter() != null && mode.loads()) {
-                problem(
-                        "PublicationFiltersRows",
-                        object,
-                        "publishes only rows of " + name + " where "
-                                + published.get().rowFilter() + ", the initial load reads them all",
-                        "Take the row filter off, or use replicationMode: cdc_only");
             }
         }
     }

@@ -104,6 +104,9 @@ final class ChunkLoader implements AutoCloseable {
                 work.entry().chunk(),
                 definition.source(),
                 definition.columns().stream().map(TableDefinition.Column::name).toList(),
+                definition.publishing() == null
+                        ? null
+                        : new ChunkReader.Published(definition.publishing().publication(), definition.relid()),
                 connection -> columns.areUnchanged(definition, connection),
                 rows -> clickHouse.insert(
                         new ClickHouseClient.Insert(definition.target(), columns(definition), settings(work), out -> {

@@ -45,9 +45,9 @@ class ChunkPlannerTest {
 
     @Test
     void conditions() {
-        assertThat(new Chunk(1, 7, 0, Chunk.END, 0).where()).isEmpty();
-        assertThat(new Chunk(1, 7, 0, 16, 0).where()).isEqualTo(" WHERE ctid >= '(0,0)'::tid AND ctid < '(16,0)'::tid");
-        assertThat(new Chunk(1, 7, 16, Chunk.END, 0).where()).isEqualTo(" WHERE ctid >= '(16,0)'::tid");
+        assertThat(new Chunk(1, 7, 0, Chunk.END, 0).condition()).isEmpty();
+        assertThat(new Chunk(1, 7, 0, 16, 0).condition()).hasValue("ctid >= '(0,0)'::tid AND ctid < '(16,0)'::tid");
+        assertThat(new Chunk(1, 7, 16, Chunk.END, 0).condition()).hasValue("ctid >= '(16,0)'::tid");
     }
 
     private static Heap heap(double rowsPerBlock, long blocks, long bytes) {

@@ -239,15 +239,17 @@ class SetupIT {
                         "ColumnMappingInvalid|table public.a, column i|no Nullable(Array)",
                         "ColumnMappingInvalid|table public.a, column m|Leave Nullable out"),
                 refusal(
-                        "column names of the pipe's own, a generated key",
+                        "column names of the pipe's own, arrays that would be one, a generated key",
                         world -> {
                             world.source(
                                     "CREATE TABLE a (id int PRIMARY KEY, _clickpipe_version int)",
-                                    "CREATE TABLE b (a int, id int GENERATED ALWAYS AS (a * 2) STORED PRIMARY KEY)");
-                            world.pipe().map("public.a").map("public.b");
+                                    "CREATE TABLE b (a int, id int GENERATED ALWAYS AS (a * 2) STORED PRIMARY KEY)",
+                                    "CREATE TABLE c (id int PRIMARY KEY, \"n.a\" int[], \"n.b\" int[], \"n.c\" int)");
+                            world.pipe().map("public.a").map("public.b").map("public.c");
                         },
                         "ColumnNameReserved|table public.a|_clickpipe_version",
-                        "GeneratedColumnInKey|table public.b|\"id\""),
+                        "GeneratedColumnInKey|table public.b|\"id\"",
+                        "ColumnNamesNested|table public.c|n.a, n.b would"),
                 refusal(
                         "unlogged, inherited from, partition and its root",
                         world -> {
@@ -282,7 +284,7 @@ class SetupIT {
                         },
                         "PublicationMissing|publication theirs|CREATE PUBLICATION \"theirs\" FOR TABLE \"public\".\"orders\""),
                 refusal(
-                        "publication lacks a table, operations, columns, shows a part of the rows, not via root",
+                        "publication lacks a table, operations, columns, not via root",
                         world -> {
                             world.orders()
                                     .source(
@@ -301,7 +303,6 @@ class SetupIT {
                         "PublicationLacksOperations|publication theirs|delete of public.b",
                         "PublicationLacksOperations|publication theirs|delete of public.c",
                         "PublicationLacksColumns|publication theirs|public.b without x",
-                        "PublicationFiltersRows|publication theirs|(id > 7)",
                         "PublicationNotViaRoot|publication theirs|publish_via_partition_root = true"),
                 refusal(
                         "own publication's name is taken",

@@ -128,7 +128,7 @@ class SnapshotVersionsIT {
     private static String read(SnapshotSession session, Chunk chunk) throws SQLException {
         var ids = new ArrayList<String>();
         try (var reader = session.openReader()) {
-            Outcome outcome = reader.read(chunk, "t", List.of("id"), connection -> true, rows -> {
+            Outcome outcome = reader.read(chunk, "t", List.of("id"), null, connection -> true, rows -> {
                 for (byte[] row = rows.next(); row != null; row = rows.next()) {
                     ids.add(new String(row, StandardCharsets.UTF_8).strip());
                 }

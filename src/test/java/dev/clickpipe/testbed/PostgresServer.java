@@ -96,6 +96,7 @@ public final class PostgresServer implements AutoCloseable {
         configuration.put("max_replication_slots", "20");
         configuration.put("max_wal_senders", "20");
         configuration.put("max_connections", "200");
+        configuration.put("max_prepared_transactions", "20");
         configuration.put("fsync", "off");
         configuration.put("full_page_writes", "off");
         configuration.put("timezone", "UTC");

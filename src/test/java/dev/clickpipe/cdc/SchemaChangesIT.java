@@ -267,7 +267,7 @@ class SchemaChangesIT {
                     "INSERT INTO " + table + " (id, v, c, d) VALUES (12, 'after', NULL, NULL)");
             pipe.awaitRetry();
             awaitEqual(pipe, table, "d");
-            assertThat(clickHouse.rows("SELECT d FROM " + table + " WHERE id IN (10, 11, 12) ORDER BY id"))
+            assertThat(clickHouse.rows("SELECT d FROM " + table + " FINAL WHERE id IN (10, 11, 12) ORDER BY id"))
                     .as("NULL is the empty array")
                     .containsExactly(List.of("['a']"), List.of("['a']"), List.of("[]"));
         }

@@ -117,7 +117,9 @@ class LargeValuesIT {
         return new ProcessBuilder(List.of(
                         ProcessHandle.current().info().command().orElseThrow(),
                         "-Xmx" + (HEAP + HEAP_PER_VALUE * MEGABYTES) + "m",
+                        "-XX:+UseSerialGC", // as in a small container
                         "-XX:+ExitOnOutOfMemoryError",
+                        "-Djava.util.logging.manager=org.jboss.logmanager.LogManager",
                         "--enable-native-access=ALL-UNNAMED",
                         "--sun-misc-unsafe-memory-access=allow",
                         "-cp",

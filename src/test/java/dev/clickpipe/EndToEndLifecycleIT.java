@@ -265,12 +265,26 @@ class EndToEndLifecycleIT {
                 var lock = session.createStatement()) {
             load.setAutoCommit(false);
             transaction.execute("INSERT INTO d_swapping VALUES (1)");
+            var former = loads("swapping");
             apply(with("resync: anew", small("swapping", "cdc", "d_swapping")));
-            workspace.waitForPhase("swapping", "Snapshot");
+            // which is there when Setup, who needs the lock, too, has ended
+            await().atMost(LIMIT)
+                    .until(() ->
+                            !loads("swapping").isEmpty() && !loads("swapping").equals(former));
             lock.execute("SELECT pg_advisory_lock(hashtextextended('clickpipe tables of %s', 0))"
                     .formatted(workspace.status("swapping", "{.metadata.uid}")));
             load.rollback();
         }
+    }
+
+    private static String loads(String pipe) {
+        return workspace.kubectl(
+                "get",
+                "jobs",
+                "-l",
+                "app.kubernetes.io/instance=" + pipe + ",app.kubernetes.io/component=snapshot",
+                "-o",
+                "name");
     }
 
     private static void assertNothingIsLeft() {

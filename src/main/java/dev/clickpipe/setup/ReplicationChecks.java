@@ -322,18 +322,17 @@ final class ReplicationChecks {
                     "Drop the slot, create it anew, and load what was missed");
         }
         if (found.activePid() != null) {
-            var reader = source.find(
+            // Where nobody has that pid any more the reader has ended since.
+            source.find(
                             "SELECT application_name FROM pg_stat_activity WHERE pid = ?",
                             row -> row.getString(1),
                             found.activePid())
-                    .orElse("");
-            if (!reader.startsWith(pipe.applicationName(""))) {
-                problem(
-                        "SlotInUse",
-                        object,
-                        "is being read by pid " + found.activePid() + " (application_name \"" + reader + "\")",
-                        "Stop that reader; a slot serves one");
-            }
+                    .filter(reader -> !reader.startsWith(pipe.applicationName("")))
+                    .ifPresent(reader -> problem(
+                            "SlotInUse",
+                            object,
+                            "is being read by pid " + found.activePid() + " (application_name \"" + reader + "\")",
+                            "Stop that reader; a slot serves one"));
         }
     }
 

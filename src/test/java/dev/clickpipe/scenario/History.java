@@ -50,10 +50,16 @@ final class History {
         }
     }
 
+    /** The primary key's columns; without one, those of REPLICA IDENTITY USING INDEX. */
     private List<String> key() {
+        var primaryKey = columns("indisprimary");
+        return primaryKey.isEmpty() ? columns("indisreplident") : primaryKey;
+    }
+
+    private List<String> columns(String index) {
         return postgres
                 .rows("SELECT a.attname FROM pg_index i CROSS JOIN unnest(i.indkey) k JOIN pg_attribute a"
-                        + " ON a.attrelid = i.indrelid AND a.attnum = k WHERE i.indisprimary AND i.indrelid = "
+                        + " ON a.attrelid = i.indrelid AND a.attnum = k WHERE i." + index + " AND i.indrelid = "
                         + Names.literal(source) + "::regclass")
                 .stream()
                 .map(List::getFirst)

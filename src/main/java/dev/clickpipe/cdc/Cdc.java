@@ -192,13 +192,14 @@ public final class Cdc implements Mode {
             LOG.info("following slot {} from {} into {} tables", pipe.slot(), start.lsn(), targets.size());
             monitor.watch(begun.follow());
             try (var applier = new Applier(
-                    clickHouse,
-                    held.isEmpty() ? Optional.of(offsets) : Optional.empty(),
-                    start,
-                    tenure,
-                    comment(),
-                    unchanged,
-                    progress)) {
+                            clickHouse,
+                            held.isEmpty() ? Optional.of(offsets) : Optional.empty(),
+                            start,
+                            tenure,
+                            comment(),
+                            unchanged,
+                            progress);
+                    stream) { // ends first: a server that shuts down need not wait for what is abandoned
                 new Follower(stream, applier, new Changes(writers(targets), progress), begun, held, catalogue)
                         .follow(stop);
             }

@@ -306,11 +306,7 @@ public record TableDefinition(
 
     /** How a column's values get there; those of the key by which a ReplacingMergeTree takes rows for the same stay distinct. */
     public Mapping mapping(Column column) {
-        return mapping(column, column.mapping());
-    }
-
-    /** The same by another mapping of the column. */
-    public Mapping mapping(Column column, Mapping mapping) {
+        var mapping = column.mapping();
         return sortingKey.contains(column.name()) && !engine.appendOnly() ? mapping.ofKey() : mapping;
     }
 

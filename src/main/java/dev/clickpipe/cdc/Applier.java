@@ -8,8 +8,10 @@ import dev.clickpipe.clickhouse.Manifests;
 import dev.clickpipe.clickhouse.Manifests.Manifest;
 import dev.clickpipe.clickhouse.Offsets;
 import dev.clickpipe.clickhouse.Offsets.Offset;
+import dev.clickpipe.clickhouse.Patience;
 import dev.clickpipe.codec.SystemColumns;
 import dev.clickpipe.codec.TypeMapping;
+import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.postgres.Lsn;
 import java.time.Duration;
@@ -46,6 +48,7 @@ final class Applier implements AutoCloseable {
     private final Offset start;
     private final UnchangedValues unchanged;
     private final Progress progress;
+    private final Patience patience;
     /** Null when no target is append-only. */
     private final Manifests.Tenure tenure;
 
@@ -57,6 +60,7 @@ final class Applier implements AutoCloseable {
     /** When the last statement was answered, or the batch begun. */
     private volatile long movedAt;
 
+    private long began;
     private Batch batch;
     private FutureTask<Void> work;
     private Thread thread;
@@ -74,12 +78,14 @@ final class Applier implements AutoCloseable {
             Manifests.Tenure tenure,
             String comment,
             UnchangedValues unchanged,
+            Patience patience,
             Progress progress) {
         this.clickHouse = clickHouse;
         this.offsets = offsets;
         this.start = start;
         this.recorded = start.lsn();
         this.unchanged = unchanged;
+        this.patience = patience;
         this.progress = progress;
         this.tenure = tenure;
         this.settings = settings(comment);
@@ -102,9 +108,25 @@ final class Applier implements AutoCloseable {
         return work != null;
     }
 
-    /** How long the batch under way has waited for an answer. */
-    Duration silence() {
+    private Duration silence() {
         return busy() ? Duration.ofNanos(System.nanoTime() - movedAt) : Duration.ZERO;
+    }
+
+    /** A connection that is silently dead looks like an insert that takes its time. What is sent again does no harm. */
+    void letGoOfSilence() {
+        if (silence().compareTo(patience.now()) > 0) {
+            var waited = patience.now();
+            patience.wasTooShort();
+            clickHouse.forgetConnections();
+            throw PipeException.retryable(
+                    new Problem(
+                            "ClickHouseSilent",
+                            clickHouse.object(),
+                            "an insert was not answered in " + waited.toSeconds() + " seconds",
+                            "It is tried again, and given " + patience.now().toSeconds()
+                                    + " seconds then; if it really takes that long, see what materialized views do"),
+                    null);
+        }
     }
 
     /** The batch under way; null when none is. */
@@ -115,7 +137,8 @@ final class Applier implements AutoCloseable {
     /** Starts to apply a batch; only when not {@link #busy}. */
     void apply(Batch next) {
         batch = next;
-        movedAt = System.nanoTime();
+        began = System.nanoTime();
+        movedAt = began;
         work = new FutureTask<>(() -> {
             applyAll(next);
             return null;
@@ -127,20 +150,23 @@ final class Applier implements AutoCloseable {
      * Waits for the batch under way, but not for long.
      *
      * @return the batch when it is done; only once
-     * @throws dev.clickpipe.pipe.PipeException or {@link TableFailure}: it failed, and any part of it may be stored
+     * @throws PipeException or {@link TableFailure}: it failed, and any part of it may be stored
      */
-    Optional<Batch> await(Duration patience) throws InterruptedException {
+    Optional<Batch> await(Duration atMost) throws InterruptedException {
         if (work == null) {
             return Optional.empty();
         }
         try {
-            work.get(patience.toNanos(), TimeUnit.NANOSECONDS);
+            work.get(atMost.toNanos(), TimeUnit.NANOSECONDS);
         } catch (TimeoutException e) {
             return Optional.empty();
         } catch (ExecutionException e) {
             throw unwrapped(e);
         }
         var done = batch;
+        if (!done.isEmpty()) {
+            patience.sufficed(Duration.ofNanos(System.nanoTime() - began));
+        }
         batch = null;
         work = null;
         return Optional.of(done);

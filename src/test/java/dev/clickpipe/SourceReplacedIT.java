@@ -24,6 +24,8 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Behind the host's name is another database, or the same as it was earlier: nothing is read until a resync is asked for. */
 class SourceReplacedIT {
@@ -123,6 +125,72 @@ class SourceReplacedIT {
             is.execute("INSERT INTO current VALUES (1000, 'later')", "INSERT INTO history VALUES (1000, 'later')");
             follow(pipe, is, target);
             assertThat(target.query("SELECT count() FROM history WHERE v = 'first'"))
+                    .isEqualTo("0");
+        }
+    }
+
+    /**
+     * A standby takes over, or the cluster is recovered to a point in time: with all that was replicated the pipe goes on; without,
+     * it notices, however much was written since.
+     */
+    @Test
+    void anotherTimeline() throws InterruptedException {
+        CLICKHOUSE.client().query("CREATE DATABASE another_timeline");
+        var target = CLICKHOUSE.client().withDatabase("another_timeline");
+        try (var server = PostgresServer.create(PostgresServer.DEFAULT_VERSION)) {
+            var postgres = server.createDatabase("source");
+            fill(postgres, "before");
+            var pipe = pipe("promoted", postgres, target);
+            setUp(pipe);
+            follow(pipe, postgres, target);
+            server.stop(StopMode.FAST);
+            server.startPromoted();
+            postgres.execute("INSERT INTO current VALUES (1000, 'went on')", "INSERT INTO history VALUES (1000, 'went on')");
+            follow(pipe, postgres, target);
+
+            server.stop(StopMode.FAST);
+            server.backUp();
+            server.start();
+            postgres.execute(
+                    "INSERT INTO current SELECT i, 'lost' FROM generate_series(1001, 2000) i",
+                    "INSERT INTO history VALUES (0, 'lost')");
+            follow(pipe, postgres, target);
+            var replicated = postgres.query("SELECT pg_current_wal_lsn()");
+            server.stop(StopMode.FAST);
+            server.restore();
+            server.startPromoted();
+            postgres.execute(
+                    "INSERT INTO history VALUES (0, 'not to be skipped')",
+                    "INSERT INTO current SELECT i, 'later' FROM generate_series(3001, 20000) i");
+            assertThat(postgres.query("SELECT pg_current_wal_lsn() > '" + replicated + "'"))
+                    .isEqualTo("t");
+            assertRefused(pipe, "SourceWentBack");
+
+            pipe.extra("  resync: \"2\"\n");
+            setUp(pipe);
+            follow(pipe, postgres, target);
+            assertThat(target.query("SELECT count() FROM history WHERE v = 'lost'"))
+                    .isEqualTo("0");
+        }
+    }
+
+    /** In the same cluster: the slot went with the former database, or belongs to it still, under its new name. */
+    @ParameterizedTest
+    @CsvSource({"DROP DATABASE source, SlotMissing", "ALTER DATABASE source RENAME TO former, SlotUnsuitable"})
+    void aDatabaseRestoredUnderTheSameName(String statement, String reason) throws InterruptedException {
+        var name = "restored_" + reason.toLowerCase();
+        CLICKHOUSE.client().query("CREATE DATABASE " + name);
+        var target = CLICKHOUSE.client().withDatabase(name);
+        try (var server = PostgresServer.create(PostgresServer.DEFAULT_VERSION)) {
+            var postgres = server.createDatabase("source");
+            fill(postgres, "before");
+            var pipe = pipe(name, postgres, target);
+            setUp(pipe);
+            follow(pipe, postgres, target);
+            server.client("postgres").execute(statement);
+            fill(server.createDatabase("source"), "restored");
+            assertRefused(pipe, reason);
+            assertThat(target.query("SELECT count() FROM current FINAL WHERE v = 'restored'"))
                     .isEqualTo("0");
         }
     }

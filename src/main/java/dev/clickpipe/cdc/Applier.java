@@ -186,7 +186,7 @@ final class Applier implements AutoCloseable {
         next.truncations().forEach(this::truncate);
         if (offsets.isPresent() && next.end().compareTo(recorded) > 0) {
             // Before Postgres is told: the offset may be ahead of the slot, never behind it.
-            offsets.get().record(new Offset(start.slot(), start.systemIdentifier(), next.end()));
+            offsets.get().record(start.at(next.end()));
             recorded = next.end();
         }
         if (!next.isEmpty()) {

@@ -149,7 +149,7 @@ public final class Cdc implements Mode {
             throw nothingToFollow();
         }
         var source = lookAtSource(agenda.follow());
-        var start = new Offset(offset.slot(), offset.systemIdentifier(), agenda.from());
+        var start = offset.at(agenda.from());
         var unchanged = new UnchangedValues(new TargetLookup(clickHouse), new SourceLookup(postgres), progress);
         try (var stream = ReplicationStream.start(postgres, pipe.slot(), agenda.publications(), start.lsn());
                 var catalogue = postgres.connectImpatiently("schema")) {

@@ -5,6 +5,7 @@ import dev.clickpipe.clickhouse.Offsets.Offset;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
+import dev.clickpipe.postgres.Lineage;
 import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.postgres.PostgresErrors;
@@ -31,13 +32,15 @@ final class Start {
      * @throws PipeException fatal with all that is wrong, or retryable
      */
     static Offset find(Pipe pipe, PostgresClient postgres, Offsets offsets) {
-        var systemIdentifier = systemIdentifier(postgres);
+        var lineage = lineage(postgres);
         offsets.create();
-        var recorded = offsets.read();
         try (var connection = postgres.connectImpatiently("stream checks")) {
             var problems = new ArrayList<Problem>();
+            // Another worker may still be at work. It records its offset before the slot moves: so the slot is looked at
+            // first.
             var slot = Slots.find(connection, pipe.slot());
-            recorded.ifPresent(offset -> checkSource(offset, systemIdentifier, connection, postgres, problems));
+            var recorded = offsets.read();
+            recorded.ifPresent(offset -> checkSource(offset, lineage, connection, postgres, problems));
             if (problems.isEmpty()) {
                 checkSlot(pipe, slot, recorded, problems);
             }
@@ -46,23 +49,22 @@ final class Start {
             }
             var offset = recorded.orElseGet(() -> {
                 var first = new Offset(
-                        pipe.slot(), systemIdentifier, slot.orElseThrow().confirmed());
+                        pipe.slot(),
+                        lineage.systemIdentifier(),
+                        lineage.timeline(),
+                        slot.orElseThrow().confirmed());
                 offsets.record(first);
                 return first;
             });
-            return new Offset(pipe.slot(), systemIdentifier, offset.lsn());
+            return new Offset(pipe.slot(), lineage.systemIdentifier(), lineage.timeline(), offset.lsn());
         } catch (SQLException e) {
             throw PostgresErrors.of(e, postgres.object());
         }
     }
 
-    /** The identity that initdb gave the source (PostgreSQL documentation, 54.4, IDENTIFY_SYSTEM). */
-    private static String systemIdentifier(PostgresClient postgres) {
-        try (var connection = postgres.connectReplication("identifies the source");
-                var statement = connection.createStatement();
-                var row = statement.executeQuery("IDENTIFY_SYSTEM")) {
-            row.next();
-            return row.getString("systemid");
+    private static Lineage lineage(PostgresClient postgres) {
+        try (var connection = postgres.connectReplication("identifies the source")) {
+            return Lineage.of(connection);
         } catch (SQLException e) {
             throw PostgresErrors.of(e, postgres.object());
         }
@@ -70,17 +72,29 @@ final class Start {
 
     private static void checkSource(
             Offset recorded,
-            String systemIdentifier,
+            Lineage lineage,
             Connection connection,
             PostgresClient postgres,
             List<Problem> problems) {
-        if (!recorded.systemIdentifier().equals(systemIdentifier)) {
+        if (!recorded.systemIdentifier().equals(lineage.systemIdentifier())) {
             problems.add(new Problem(
                     "SourceReplaced",
                     postgres.object(),
-                    "this is another database cluster (system identifier " + systemIdentifier
+                    "this is another database cluster (system identifier " + lineage.systemIdentifier()
                             + ") than the one that was replicated so far (" + recorded.systemIdentifier() + ")",
                     "Point the pipe to the former one; if this one takes its place, " + LOAD_ANEW));
+            return;
+        }
+        var left = lineage.end(recorded.timeline()).filter(end -> end.compareTo(recorded.lsn()) < 0);
+        if (left.isPresent()) {
+            problems.add(new Problem(
+                    "SourceWentBack",
+                    postgres.object(),
+                    "it has the WAL of timeline " + recorded.timeline() + " up to " + left.get()
+                            + " and went on in timeline " + lineage.timeline() + ", but changes up to " + recorded.lsn()
+                            + " were replicated already: it was restored to an earlier state, or a standby without all"
+                            + " changes took over",
+                    "S" + LOAD_ANEW.substring(1)));
             return;
         }
         try (var statement = connection.createStatement();

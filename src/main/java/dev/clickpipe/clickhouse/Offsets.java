@@ -21,9 +21,15 @@ public final class Offsets {
     /**
      * @param slot the replication slot it was read from
      * @param systemIdentifier the source's identity (PostgreSQL documentation, 54.4, IDENTIFY_SYSTEM)
+     * @param timeline of the source's WAL that the LSN belongs to; empty when not known
      * @param lsn all commits before this are in ClickHouse
      */
-    public record Offset(String slot, String systemIdentifier, Lsn lsn) {}
+    public record Offset(String slot, String systemIdentifier, String timeline, Lsn lsn) {
+        /** The same, when the stream has come as far as this. */
+        public Offset at(Lsn later) {
+            return new Offset(slot, systemIdentifier, timeline, later);
+        }
+    }
 
     public Offsets(ClickHouseClient clickHouse, Pipe pipe) {
         this.clickHouse = clickHouse;
@@ -38,6 +44,7 @@ public final class Offsets {
                     pipe_name String,
                     slot String,
                     system_identifier String,
+                    timeline String COMMENT 'of the source, number@begin; empty: not known',
                     lsn String COMMENT 'all commits before this are in ClickHouse',
                     recorded_at DateTime64(3, 'UTC') DEFAULT now64(3),
                     position UInt64 COMMENT 'lsn as a number'
@@ -52,12 +59,14 @@ public final class Offsets {
         }
         return clickHouse
                 .queryState(
-                        "SELECT slot, system_identifier, lsn FROM " + TABLE + " FINAL WHERE pipe = {pipe:String}",
+                        "SELECT slot, system_identifier, timeline, lsn FROM " + TABLE + " FINAL WHERE pipe = {pipe:String}",
                         Map.of("pipe", pipe.uid()))
                 .stream()
-                .map(row ->
-                        new Offset((String) row.get("slot"), (String) row.get("system_identifier"), Lsn.parse((String)
-                                row.get("lsn"))))
+                .map(row -> new Offset(
+                        (String) row.get("slot"),
+                        (String) row.get("system_identifier"),
+                        (String) row.get("timeline"),
+                        Lsn.parse((String) row.get("lsn"))))
                 .findFirst();
     }
 
@@ -67,13 +76,14 @@ public final class Offsets {
      */
     public void record(Offset offset) {
         clickHouse.execute(
-                "INSERT INTO %s (pipe, pipe_name, slot, system_identifier, lsn, position) VALUES (%s, %s, %s, %s, %s, %s)"
+                "INSERT INTO %s (pipe, pipe_name, slot, system_identifier, timeline, lsn, position) VALUES (%s, %s, %s, %s, %s, %s, %s)"
                         .formatted(
                                 TABLE,
                                 literal(pipe.uid()),
                                 literal(pipe.toString()),
                                 literal(offset.slot()),
                                 literal(offset.systemIdentifier()),
+                                literal(offset.timeline()),
                                 literal(offset.lsn().toString()),
                                 Long.toUnsignedString(offset.lsn().value())));
     }

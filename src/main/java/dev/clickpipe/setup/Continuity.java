@@ -3,6 +3,7 @@ package dev.clickpipe.setup;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.Problem;
+import dev.clickpipe.postgres.Lineage;
 import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.postgres.Slots.Slot;
 import java.util.Optional;
@@ -20,12 +21,12 @@ final class Continuity {
      * The source as it is.
      *
      * @param object as messages name it
-     * @param systemIdentifier null when it was not told
+     * @param lineage null when it was not told
      * @param slot the one that is to be read; empty when it is not there
      * @param written where it writes; null while it recovers
      * @param publications those of the pipe that are there
      */
-    record Source(String object, String systemIdentifier, Optional<Slot> slot, Lsn written, Set<String> publications) {}
+    record Source(String object, Lineage lineage, Optional<Slot> slot, Lsn written, Set<String> publications) {}
 
     private Continuity(Pipe pipe, Recorded recorded, Source source) {
         this.pipe = pipe;
@@ -75,14 +76,26 @@ final class Continuity {
                     "how far the change stream has come is recorded no more in _clickpipe_offsets");
         }
         var offset = recorded.offset().get();
-        var identifier = source.systemIdentifier();
-        if (identifier != null && !offset.systemIdentifier().equals(identifier)) {
+        var lineage = source.lineage();
+        if (lineage != null && !offset.systemIdentifier().equals(lineage.systemIdentifier())) {
             return Optional.of(new Problem(
                     "SourceReplaced",
                     source.object(),
                     "is another database cluster than the pipe was made for: its system identifier is %s, not %s"
-                            .formatted(identifier, offset.systemIdentifier()),
+                            .formatted(lineage.systemIdentifier(), offset.systemIdentifier()),
                     "Point the pipe back to the former one. If this one takes its place: " + lower(ANEW)));
+        }
+        var left = Optional.ofNullable(lineage)
+                .flatMap(now -> now.end(offset.timeline()))
+                .filter(end -> end.compareTo(offset.lsn()) < 0);
+        if (left.isPresent()) {
+            return problem(
+                    "SourceWentBack",
+                    source.object(),
+                    "has the WAL of timeline " + offset.timeline() + " up to " + left.get() + " and went on in timeline "
+                            + lineage.timeline() + ", but changes up to " + offset.lsn()
+                            + " were replicated already: it was restored to an earlier state, or a standby without all"
+                            + " changes took over");
         }
         if (source.written() != null && source.written().compareTo(offset.lsn()) < 0) {
             return problem(

@@ -6,6 +6,7 @@ import dev.clickpipe.clickhouse.TableDefinition.Publishing;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.Stop;
+import dev.clickpipe.postgres.Lineage;
 import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.postgres.OlderTransactions;
 import dev.clickpipe.postgres.PostgresClient;
@@ -179,7 +180,7 @@ final class Replication {
      *
      * @return false when stopped
      */
-    boolean makeSlot(Recorded recorded, String systemIdentifier) throws SQLException, InterruptedException {
+    boolean makeSlot(Recorded recorded, Lineage lineage) throws SQLException, InterruptedException {
         if (!pipe.settings().ownsSlot()) {
             dropSlot(pipe.ownSlot()); // of the time before the user named one
         }
@@ -193,7 +194,8 @@ final class Replication {
             return false;
         }
         undo.push("offset", offsets::forget);
-        offsets.record(new Offsets.Offset(pipe.slot(), systemIdentifier, start.get()));
+        offsets.record(new Offsets.Offset(
+                pipe.slot(), lineage.systemIdentifier(), lineage.timeline(), start.get()));
         return true;
     }
 

@@ -6,6 +6,7 @@ import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
+import dev.clickpipe.postgres.Lineage;
 import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.postgres.PostgresErrors;
@@ -29,7 +30,7 @@ final class ReplicationChecks {
     private final String user;
     private final List<Problem> problems;
     private boolean mayReplicate;
-    private String systemIdentifier;
+    private Lineage lineage;
     private Optional<Slots.Slot> slot = Optional.empty();
     private List<SourceChecks.Table> tables = List.of();
 
@@ -48,9 +49,9 @@ final class ReplicationChecks {
     /**
      * What streaming needs of server and role.
      *
-     * @return the server's system identifier; null when it was not asked or did not answer
+     * @return the server's lineage; null when it was not asked or did not answer
      */
-    String checkServer() throws SQLException {
+    Lineage checkServer() throws SQLException {
         var level = source.setting("wal_level");
         if (!level.equals("logical")) {
             problem(
@@ -75,7 +76,7 @@ final class ReplicationChecks {
         if (mayReplicate && freeSenders() > 0) {
             identifySystem();
         }
-        return systemIdentifier;
+        return lineage;
     }
 
     /** What tells whether a stream can go on. */
@@ -93,7 +94,7 @@ final class ReplicationChecks {
                 "SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_insert_lsn() END",
                 row -> row.getString(1));
         return new Continuity.Source(
-                postgres.object(), systemIdentifier, slot, written == null ? null : Lsn.parse(written), publications);
+                postgres.object(), lineage, slot, written == null ? null : Lsn.parse(written), publications);
     }
 
     /**
@@ -151,7 +152,7 @@ final class ReplicationChecks {
     /** Opens a replication connection, which pg_hba.conf or a pooler may refuse though ordinary ones are let in. */
     private void identifySystem() {
         try (var connection = postgres.connectReplication("setup checks")) {
-            systemIdentifier = new Query(connection).one("IDENTIFY_SYSTEM", row -> row.getString("systemid"));
+            lineage = Lineage.of(connection);
         } catch (SQLException e) {
             problems.addAll(PostgresErrors.of(e, postgres.object()).problems());
         } catch (PipeException e) {

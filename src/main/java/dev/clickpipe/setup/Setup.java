@@ -227,7 +227,7 @@ public final class Setup implements Mode {
                             .map(table -> sources.get(table.mapping().source()))
                             .toList());
             if (published.isEmpty()
-                    || !replication.makeSlot(recorded, checked.source().systemIdentifier())) {
+                    || !replication.makeSlot(recorded, checked.source().lineage())) {
                 return false;
             }
         }

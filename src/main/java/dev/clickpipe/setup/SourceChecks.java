@@ -9,6 +9,7 @@ import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
+import dev.clickpipe.postgres.Lineage;
 import dev.clickpipe.postgres.Catalogue;
 import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.postgres.PostgresErrors;
@@ -35,7 +36,7 @@ final class SourceChecks {
     private final List<Table> tables = new ArrayList<>();
     private Recorded recorded;
     private Work work;
-    private String systemIdentifier;
+    private Lineage lineage;
     /** Quoted, for remedies. */
     private String user;
 
@@ -56,9 +57,9 @@ final class SourceChecks {
      * @param recorded what counts of what is recorded
      * @param work what is to be done
      * @param tables those that need a look and were found, in the mappings' order
-     * @param systemIdentifier of the server; null when it was not asked or did not answer
+     * @param lineage of the server; null when it was not asked or did not answer
      */
-    record Result(Recorded recorded, Work work, List<Table> tables, String systemIdentifier, List<Problem> problems) {}
+    record Result(Recorded recorded, Work work, List<Table> tables, Lineage lineage, List<Problem> problems) {}
 
     /**
      * @param offset reads how far the stream has come by now
@@ -72,7 +73,7 @@ final class SourceChecks {
                 checks.recorded,
                 checks.work,
                 List.copyOf(checks.tables),
-                checks.systemIdentifier,
+                checks.lineage,
                 List.copyOf(checks.problems));
     }
 
@@ -90,7 +91,7 @@ final class SourceChecks {
                 return;
             }
             var replication = new ReplicationChecks(pipe, postgres, source, user, problems);
-            systemIdentifier = replication.checkServer();
+            lineage = replication.checkServer();
             if (!recorded.followed(pipe).isEmpty()) {
                 // The stream goes on meanwhile. It records its offset before the slot moves, so the slot was looked at
                 // first.

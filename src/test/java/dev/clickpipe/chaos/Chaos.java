@@ -7,6 +7,7 @@ import dev.clickpipe.testbed.FaultProxy;
 import dev.clickpipe.testbed.Postgres;
 import dev.clickpipe.testbed.PostgresServer;
 import dev.clickpipe.testbed.PostgresServer.StopMode;
+import dev.clickpipe.testbed.WallClock;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.net.URI;
@@ -14,9 +15,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -26,19 +27,22 @@ import org.awaitility.core.ConditionTimeoutException;
 
 /**
  * A pipe between real servers, its workers processes, an application that never stops, and one trouble after the other: first
- * while it is loaded, then while it follows. After each the time is measured until a commit is in ClickHouse again; at the end
- * of either phase everything is counted.
+ * while it is loaded, then while it follows, and again from the beginning, by a resync. Whatever is struck during a load is struck
+ * while one is under way: when it is at its end too soon, another resync is asked for. In the stream the time is measured until
+ * a commit is in ClickHouse again. At the end of either phase everything is counted.
  *
  * <p>By hand: {@code dev/chaos --minutes N --seed S}. The seed decides what is struck, in which order, and for how long; what the
  * processes do meanwhile, nobody decides.
  */
 final class Chaos implements AutoCloseable {
     private static final Duration RECOVERY_LIMIT = Duration.ofMinutes(4);
+    private static final int DISK_MEGABYTES = 1024;
 
     private final long seed;
     private final Random random;
     private final PrintStream out;
     private final List<String> struck = new ArrayList<>();
+    private final Map<Phase, Map<Strike, Integer>> counts = new EnumMap<>(Phase.class);
     private final Map<Strike, List<Duration>> recoveries = new EnumMap<>(Strike.class);
     private final long began = System.nanoTime();
     private final Path directory;
@@ -48,9 +52,18 @@ final class Chaos implements AutoCloseable {
     private final ClickHouse clickHouse;
     private final FaultProxy toPostgres;
     private final FaultProxy toClickHouse;
+    private final WallClock clock;
     private final Customers customers;
+    private final TestPipe pipe;
     private final WorkerRun stream;
     private final WorkerRun load;
+    private int resyncs;
+    private boolean wholeView;
+
+    private enum Phase {
+        LOAD,
+        STREAM
+    }
 
     Chaos(long seed, int rows, PrintStream out) throws IOException {
         this.seed = seed;
@@ -58,15 +71,16 @@ final class Chaos implements AutoCloseable {
         this.out = out;
         out.printf("chaos with --seed %d%n", seed);
         directory = Files.createTempDirectory("chaos");
+        clock = new WallClock(directory.resolve("clock"));
         postgresServer = PostgresServer.create(PostgresServer.DEFAULT_VERSION);
-        clickHouseServer = ClickHouseProcess.create();
+        clickHouseServer = ClickHouseProcess.onDiskOf(DISK_MEGABYTES);
         clickHouseServer.client("default").query("CREATE DATABASE target");
         postgres = postgresServer.createDatabase("source");
         clickHouse = clickHouseServer.client("target");
         toPostgres = FaultProxy.to(postgres.host(), postgres.port());
         toClickHouse = FaultProxy.to(clickHouse.host(), clickHouse.port());
         customers = new Customers(postgres, seed, rows);
-        var pipe = new TestPipe(
+        pipe = new TestPipe(
                         directory,
                         new Postgres(
                                 "127.0.0.1",
@@ -84,16 +98,18 @@ final class Chaos implements AutoCloseable {
                 .setting("snapshotNumRowsPerPartition", 1000)
                 .setting("allowNullableColumns", true)
                 .map("public.accounts")
+                .map("public.baskets")
                 .map("public.probe")
                 .map("public.events", "tableEngine: MergeTree")
                 .map("public.meters", "tableEngine: MergeTree");
         var pipeFile = pipe.pipeFile();
         var credentials = pipe.credentialsDirectory();
-        try (var setup = new WorkerRun("setup", false, pipeFile, credentials, directory).start()) {
+        try (var setup = new WorkerRun(List.of("setup"), false, pipeFile, credentials, directory, clock).start()) {
             await("setup", setup::done);
         }
-        stream = new WorkerRun("cdc", true, pipeFile, credentials, directory);
-        load = new WorkerRun("snapshot", false, pipeFile, credentials, directory);
+        Customers.view(clickHouse);
+        stream = new WorkerRun(List.of("cdc"), true, pipeFile, credentials, directory, clock).start();
+        load = new WorkerRun(List.of("setup", "snapshot"), false, pipeFile, credentials, directory, clock);
     }
 
     Random random() {
@@ -116,6 +132,10 @@ final class Chaos implements AutoCloseable {
         return clickHouseServer;
     }
 
+    WallClock clock() {
+        return clock;
+    }
+
     WorkerRun stream() {
         return stream;
     }
@@ -124,44 +144,69 @@ final class Chaos implements AutoCloseable {
         return load;
     }
 
-    /** As the server does by itself when it has not heard of a client for wal_sender_timeout. */
-    void letGoOfSlot() {
-        postgres.rows("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active");
+    /** As the server does by itself when it has not heard of a client for wal_sender_timeout, or its TCP keep-alives. */
+    void endConnections(List<String> purposes) {
+        purposes.forEach(purpose ->
+                postgres.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'clickpipe % "
+                        + purpose + "'"));
     }
 
-    /** Strikes while the pipe is loaded, until all of it is. @param strikes at least these */
+    /** Strikes while the pipe is loaded, until all of it is. */
     void load(List<Strike> strikes) throws Exception {
         customers.start();
-        stream.start();
-        load.start();
+        beginLoad();
         for (var strike : strikes) {
-            strike(strike, "load");
+            if (load.done()) {
+                awaitSwapped();
+                beginLoad();
+            }
+            strike(strike, Phase.LOAD);
         }
         await("the load's end", load::done);
-        settle("load", false);
+        awaitSwapped();
+        settle(Phase.LOAD);
+        if (!wholeView) {
+            Customers.fillView(clickHouse);
+            wholeView = true;
+        }
+    }
+
+    /** The first one is due; later ones are asked for. */
+    private void beginLoad() {
+        if (load.starts() > 0) {
+            pipe.extra("  resync: \"" + ++resyncs + "\"\n").pipeFile();
+        }
+        load.start();
+    }
+
+    private void awaitSwapped() {
+        await("the new tables to take the places of the live ones", () -> clickHouse
+                .query("SELECT count() FROM system.tables WHERE database = 'target' AND name LIKE '%\\_resync'")
+                .equals("0"));
     }
 
     /** Strikes while the pipe follows. */
-    void follow(Iterable<Strike> strikes) throws Exception {
-        Customers.view(clickHouse);
+    void follow(List<Strike> strikes) throws Exception {
         customers.start();
         for (var strike : strikes) {
-            strike(strike, "stream");
+            strike(strike, Phase.STREAM);
             awaitProbe(strike);
         }
-        settle("stream", true);
+        settle(Phase.STREAM);
     }
 
-    private void strike(Strike strike, String phase) throws Exception {
+    private void strike(Strike strike, Phase phase) throws Exception {
         Thread.sleep(200 + random.nextInt(1500));
-        var what = "%6.1f s  %-6s  %s".formatted((System.nanoTime() - began) / 1e9, phase, strike);
+        double at = seconds();
+        var what = "%6.1f s  %-6s  %s".formatted(at, phase, strike);
         struck.add(what);
+        counts.computeIfAbsent(phase, none -> new EnumMap<>(Strike.class)).merge(strike, 1, Integer::sum);
         strike.strike(this);
-        out.printf(
-                "%s, %.1f s long%n",
-                what,
-                (System.nanoTime() - began) / 1e9
-                        - Double.parseDouble(what.strip().split(" ")[0]));
+        out.printf("%s, %.1f s long%n", what, seconds() - at);
+    }
+
+    private double seconds() {
+        return (System.nanoTime() - began) / 1e9;
     }
 
     /** A commit that is made now: how long until it is in ClickHouse. */
@@ -177,15 +222,15 @@ final class Chaos implements AutoCloseable {
     }
 
     /** The application pauses, and everything is counted. */
-    private void settle(String phase, boolean view) throws InterruptedException {
+    private void settle(Phase phase) throws InterruptedException {
         customers.stop();
         try {
             Awaitility.await()
                     .atMost(RECOVERY_LIMIT)
                     .pollInterval(Duration.ofMillis(500))
-                    .untilAsserted(() -> customers.assertExact(clickHouse, view));
+                    .untilAsserted(() -> customers.assertExact(clickHouse, wholeView));
         } catch (ConditionTimeoutException e) {
-            throw failure("after the " + phase + " the tables are not equal: " + e.getMessage());
+            throw failure("after the " + phase + " not all is exact: " + e.getMessage());
         }
         await("the slot to let go of WAL", () -> {
             postgres.execute("CHECKPOINT");
@@ -195,8 +240,8 @@ final class Chaos implements AutoCloseable {
                     < 1 << 20;
         });
         out.printf(
-                "%6.1f s  %-6s  exact: %s events, %s accounts; %d starts of the stream, %d of the load%n",
-                (System.nanoTime() - began) / 1e9,
+                "%6.1f s  %-6s  exact: %s events, %s accounts; %d starts of the stream, %d of loads%n",
+                seconds(),
                 phase,
                 postgres.query("SELECT count(*) FROM events"),
                 postgres.query("SELECT count(*) FROM accounts"),
@@ -216,24 +261,33 @@ final class Chaos implements AutoCloseable {
     }
 
     private AssertionError failure(String message) {
-        return new AssertionError("%s%nseed %d, struck:%n%s%nstream:%n%s%nload:%n%s"
+        return new AssertionError("%s%nseed %d, struck:%n%s%n%s%n%s"
                 .formatted(
                         message,
                         seed,
                         String.join("\n", struck),
                         stream == null ? "" : stream.log(25),
-                        load == null ? "" : load.log(25)));
+                        load == null ? "" : load.log(25))
+                + "in " + directory);
     }
 
     void report() {
-        out.println("time until a commit made after the cause was gone is in ClickHouse, in seconds:");
-        recoveries.forEach((strike, times) -> out.printf(
-                "  %-24s %s%n",
-                strike,
-                times.stream()
-                        .sorted()
-                        .map(time -> "%.1f".formatted(time.toMillis() / 1e3))
-                        .collect(Collectors.joining(" "))));
+        out.println("struck while it was loaded, while it followed, and then the time until a commit was in ClickHouse, in seconds:");
+        for (var strike : Strike.values()) {
+            out.printf(
+                    "  %-24s %3d %3d  %s%n",
+                    strike,
+                    count(Phase.LOAD, strike),
+                    count(Phase.STREAM, strike),
+                    recoveries.getOrDefault(strike, List.of()).stream()
+                            .sorted()
+                            .map(time -> "%.1f".formatted(time.toMillis() / 1e3))
+                            .collect(Collectors.joining(" ")));
+        }
+    }
+
+    private int count(Phase phase, Strike strike) {
+        return counts.getOrDefault(phase, Map.of()).getOrDefault(strike, 0);
     }
 
     @Override
@@ -264,23 +318,23 @@ final class Chaos implements AutoCloseable {
         }
     }
 
-    /** {@code --minutes N} (default 10), {@code --seed S} (default: any), {@code --rows R} (default 200000) */
+    /** {@code --minutes N} (default 10), {@code --rounds R} (default 1), {@code --seed S} (default: any), {@code --rows R} */
     public static void main(String[] args) throws Exception {
-        var options = new java.util.HashMap<String, Long>();
+        var options = new HashMap<String, Long>();
         for (int i = 0; i + 1 < args.length; i += 2) {
             options.put(args[i], Long.parseLong(args[i + 1]));
         }
         long seed = options.getOrDefault("--seed", System.currentTimeMillis() % 100_000);
         long end = System.nanoTime()
                 + Duration.ofMinutes(options.getOrDefault("--minutes", 10L)).toNanos();
-        int rows = options.getOrDefault("--rows", 200_000L).intValue();
-        var all = Arrays.asList(Strike.values());
+        long rounds = options.getOrDefault("--rounds", 1L);
+        int rows = options.getOrDefault("--rows", 50_000L).intValue();
+        var all = List.of(Strike.values());
         try (var chaos = new Chaos(seed, rows, System.out)) {
-            chaos.load(chaos.shuffled(all));
-            do {
+            for (int round = 0; round < rounds || System.nanoTime() < end; round++) {
+                chaos.load(chaos.shuffled(all));
                 chaos.follow(chaos.shuffled(all));
-                Customers.noView(chaos.clickHouse);
-            } while (System.nanoTime() < end);
+            }
             chaos.report();
         } catch (AssertionError e) {
             System.out.println(e.getMessage());

@@ -3,9 +3,10 @@ package dev.clickpipe.chaos;
 import dev.clickpipe.testbed.FaultProxy.Network;
 import dev.clickpipe.testbed.PostgresServer.StopMode;
 import java.time.Duration;
+import java.util.List;
 import java.util.Random;
 
-/** What may happen to a pipe. */
+/** What may happen to a pipe, while it is loaded and while it follows. */
 enum Strike {
     SOURCE_SLOW(world -> network(world, true, Network.SLOW)),
     SOURCE_NARROW(world -> network(world, true, Network.NARROW)),
@@ -25,20 +26,24 @@ enum Strike {
         world.clickHouseServer().kill();
         world.clickHouseServer().start();
     }),
+    DESTINATION_FULL(world -> {
+        world.clickHouseServer().fillDisk();
+        pause(world.random(), 4000);
+        world.clickHouseServer().freeDisk();
+    }),
     STREAM_KILLED(world -> world.stream().kill()),
-    /** No effect when the load is done. */
+    /** Also while a Setup or a load of tables that are built anew is under way; otherwise no effect. */
     LOAD_KILLED(world -> world.load().kill()),
     /** A worker that stops for a while, another one that takes over, and the first one wakes up. */
-    STREAM_DOUBLED(world -> {
-        var old = world.stream().freeze();
-        try {
-            world.letGoOfSlot();
-            pause(world.random(), 2000);
-        } finally {
-            old.thaw();
-        }
+    STREAM_DOUBLED(world -> doubled(world, world.stream(), List.of("stream"))),
+    LOAD_DOUBLED(world -> doubled(world, world.load(), List.of("initial load", "snapshot"))),
+    /** The time of day, as the workers see it; one that starts meanwhile knows no other. */
+    CLOCK_BACK(world -> {
+        world.clock().set(Duration.ofHours(-1));
         pause(world.random(), 2000);
-        old.kill();
+        world.stream().kill();
+        pause(world.random(), 4000);
+        world.clock().set(Duration.ZERO);
     });
 
     private final Act act;
@@ -61,6 +66,20 @@ enum Strike {
         proxy.set(network);
         pause(world.random(), 4000);
         proxy.set(Network.GOOD);
+    }
+
+    /** @param purposes of its connections, which the server takes for dead, as it does when it has not heard of a client for long */
+    private static void doubled(Chaos world, WorkerRun worker, List<String> purposes)
+            throws InterruptedException {
+        var old = worker.freeze();
+        try {
+            world.endConnections(purposes);
+            pause(world.random(), 2000);
+        } finally {
+            old.thaw();
+        }
+        pause(world.random(), 2000);
+        old.kill();
     }
 
     private static void restart(Chaos world, StopMode mode) throws InterruptedException {

@@ -1,5 +1,6 @@
 package dev.clickpipe.chaos;
 
+import dev.clickpipe.testbed.WallClock;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -8,42 +9,59 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 
-/** A run mode as a process, started again when it ends, as its Deployment or Job does. */
+/**
+ * Run modes as processes, one after the other, each started again when it ends, as its Deployment or Job does. They have no place
+ * to write to, not even for temporary files.
+ */
 final class WorkerRun implements AutoCloseable {
     private static final int DONE = 0;
-    private static final int FATAL = 10;
 
-    private final String mode;
+    private final List<String> modes;
     private final Path pipeFile;
     private final Path credentials;
-    private final Path log;
+    private final Path directory;
+    private final WallClock clock;
     private final boolean endless;
     private final List<Process> frozen = new ArrayList<>();
     private Process process;
+    /** Which of the modes it is; past the last one when all are done. */
+    private int at;
+
     private boolean closed;
-    private boolean done;
     private int starts;
 
-    WorkerRun(String mode, boolean endless, Path pipeFile, Path credentials, Path directory) {
-        this.mode = mode;
+    /** @param endless whether the last mode's work has no end */
+    WorkerRun(List<String> modes, boolean endless, Path pipeFile, Path credentials, Path directory, WallClock clock) {
+        this.modes = modes;
         this.endless = endless;
         this.pipeFile = pipeFile;
         this.credentials = credentials;
-        this.log = directory.resolve(mode + ".log");
+        this.directory = directory;
+        this.clock = clock;
     }
 
+    /** From the first mode on; only when {@link #done}, or for the first time. */
     synchronized WorkerRun start() {
+        at = 0;
+        startProcess();
+        return this;
+    }
+
+    private void startProcess() {
+        var mode = modes.get(at);
         try {
-            process = new ProcessBuilder(
+            var builder = new ProcessBuilder(
                             Path.of(System.getProperty("java.home"), "bin", "java")
                                     .toString(),
                             "-Xmx96m",
                             "-XX:TieredStopAtLevel=1",
                             "-XX:+UseSerialGC",
+                            "-XX:-UsePerfData",
                             "--enable-native-access=ALL-UNNAMED",
                             "--sun-misc-unsafe-memory-access=allow",
                             "-Djava.util.logging.manager=org.jboss.logmanager.LogManager",
                             "-Duser.timezone=UTC",
+                            "-Djava.io.tmpdir=/nowhere",
                             "-cp",
                             System.getProperty("java.class.path"),
                             "dev.clickpipe.Main",
@@ -55,41 +73,42 @@ final class WorkerRun implements AutoCloseable {
                             "--http-port",
                             "0",
                             "--termination-message",
-                            log.resolveSibling(mode + ".termination").toString())
+                            directory.resolve(mode + ".termination").toString())
                     .redirectErrorStream(true)
-                    .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()))
-                    .start();
+                    .redirectOutput(ProcessBuilder.Redirect.appendTo(log(mode).toFile()));
+            builder.environment().putAll(clock.environment());
+            process = builder.start();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
         starts++;
         var started = process;
         process.onExit().thenRun(() -> ended(started));
-        return this;
+    }
+
+    private Path log(String mode) {
+        return directory.resolve(mode + ".log");
     }
 
     private synchronized void ended(Process was) {
         if (closed || was != process) {
             return;
         }
-        if (!endless && was.exitValue() == DONE) {
-            done = true;
-        } else {
-            start();
+        boolean last = at == modes.size() - 1;
+        if (was.exitValue() == DONE && !(last && endless)) {
+            at++;
+        }
+        if (!done()) {
+            startProcess();
         }
     }
 
     synchronized boolean done() {
-        return done;
+        return at == modes.size();
     }
 
     synchronized int starts() {
         return starts;
-    }
-
-    /** It said that it can't go on: nothing of what is struck here is such. */
-    synchronized boolean refused() {
-        return !process.isAlive() && process.exitValue() == FATAL;
     }
 
     /** {@code kill -9}; another one starts. */
@@ -106,7 +125,9 @@ final class WorkerRun implements AutoCloseable {
         var old = process;
         signal(old, "STOP");
         frozen.add(old);
-        start();
+        if (!done()) {
+            startProcess();
+        }
         return new Frozen(old);
     }
 
@@ -132,14 +153,20 @@ final class WorkerRun implements AutoCloseable {
         }
     }
 
-    /** Its last lines. */
+    /** The last lines of each mode. */
     String log(int lines) {
-        try {
-            var all = Files.readAllLines(log);
-            return String.join("\n", all.subList(Math.max(0, all.size() - lines), all.size()));
-        } catch (IOException e) {
-            return "no log: " + e.getMessage();
+        var text = new StringBuilder();
+        for (var mode : modes) {
+            try {
+                var all = Files.readAllLines(log(mode));
+                text.append(mode).append(":\n");
+                all.subList(Math.max(0, all.size() - lines), all.size())
+                        .forEach(line -> text.append(line).append('\n'));
+            } catch (IOException e) {
+                text.append(mode).append(": no log, ").append(e.getMessage()).append('\n');
+            }
         }
+        return text.toString();
     }
 
     @Override

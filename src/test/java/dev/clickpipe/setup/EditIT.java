@@ -131,10 +131,9 @@ class EditIT {
         var client = world.pipe().clickHouseClient();
         var offsets = new Offsets(client, pipe);
         var before = new Recorded(definitions.all(), offsets.read(), TargetTable.list(client));
-        var identifier = before.offset().orElseThrow().systemIdentifier();
         var now = Lsn.parse(
                 world.admin().query("SELECT pg_current_wal_insert_lsn() FROM pg_logical_emit_message(true, '', '')"));
-        offsets.record(new Offsets.Offset(pipe.slot(), identifier, now));
+        offsets.record(before.offset().orElseThrow().at(now));
         world.admin("SELECT pg_replication_slot_advance('%s', '%s')".formatted(pipe.slot(), now));
         var postgres = world.pipe().postgresClient();
 

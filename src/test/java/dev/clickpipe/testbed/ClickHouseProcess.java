@@ -21,12 +21,14 @@ public final class ClickHouseProcess implements AutoCloseable {
     private final Path directory;
     private final String host;
     private final int port;
+    private final boolean ownDisk;
     private Process process;
 
-    private ClickHouseProcess(Path directory, String host, int port) {
+    private ClickHouseProcess(Path directory, String host, int port, boolean ownDisk) {
         this.directory = directory;
         this.host = host;
         this.port = port;
+        this.ownDisk = ownDisk;
     }
 
     /** Starts one on loopback with an empty data directory, which {@link #close} removes. */
@@ -36,10 +38,22 @@ public final class ClickHouseProcess implements AutoCloseable {
 
     /** @param host the address it listens on */
     public static ClickHouseProcess create(String host) {
+        return create(host, 0);
+    }
+
+    /** On a disk of its own, which can be {@linkplain #fillDisk filled}; that takes root. */
+    public static ClickHouseProcess onDiskOf(int megabytes) {
+        return create("127.0.0.1", megabytes);
+    }
+
+    private static ClickHouseProcess create(String host, int megabytes) {
         try {
             Path directory = Files.createTempDirectory("clickhouse-process");
+            if (megabytes > 0) {
+                Processes.run("mount", "-t", "tmpfs", "-o", "size=" + megabytes + "m", "tmpfs", directory.toString());
+            }
             Files.writeString(directory.resolve("password"), PASSWORD);
-            var server = new ClickHouseProcess(directory, host, FreePort.find());
+            var server = new ClickHouseProcess(directory, host, FreePort.find(), megabytes > 0);
             server.start();
             return server;
         } catch (IOException e) {
@@ -93,6 +107,34 @@ public final class ClickHouseProcess implements AutoCloseable {
         awaitEnd();
     }
 
+    /** Not a byte is left on its disk, until {@link #freeDisk}. */
+    public void fillDisk() {
+        var block = new byte[1 << 20];
+        try (var out = Files.newOutputStream(ballast())) {
+            for (int size = block.length; size > 0; ) {
+                try {
+                    out.write(block, 0, size);
+                } catch (IOException e) {
+                    size /= 2; // as much as there is room for
+                }
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    public void freeDisk() {
+        try {
+            Files.deleteIfExists(ballast());
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private Path ballast() {
+        return directory.resolve("ballast");
+    }
+
     public long pid() {
         return process.pid();
     }
@@ -116,6 +158,9 @@ public final class ClickHouseProcess implements AutoCloseable {
     @Override
     public void close() {
         kill();
+        if (ownDisk) {
+            Processes.run("umount", directory.toString());
+        }
         Processes.remove(directory);
     }
 }

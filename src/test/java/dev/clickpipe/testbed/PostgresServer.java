@@ -192,6 +192,18 @@ public final class PostgresServer implements AutoCloseable {
         Processes.run("cp", "-a", backup().toString(), data().toString());
     }
 
+    /** Starts a server that is stopped as a standby and promotes it: from here on it writes another timeline. */
+    public void startPromoted() {
+        try {
+            Files.createFile(data().resolve("standby.signal"));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        Processes.giveAway(data().toString());
+        start();
+        client("postgres").rows("SELECT pg_promote(true, 60)");
+    }
+
     private Path backup() {
         return directory.resolve("backup");
     }

@@ -86,6 +86,8 @@ public final class ClickHouseClient implements AutoCloseable {
         try {
             var settings = new QuerySettings();
             settings.setNetworkTimeout(timeoutSeconds, ChronoUnit.SECONDS);
+            // What fails half-way is an error then, and not a shorter answer.
+            settings.serverSetting("wait_end_of_query", "1");
             var rows = new ArrayList<Map<String, Object>>();
             for (GenericRecord row : client().queryAll(sql, parameters, settings)) {
                 rows.add(row.getValues());

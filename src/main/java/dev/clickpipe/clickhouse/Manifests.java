@@ -12,6 +12,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
+import java.util.concurrent.ThreadLocalRandom;
 
 /**
  * What of the change stream was last sent to each append-only target, in the table {@code _clickpipe_batches} that all pipes of
@@ -64,7 +65,7 @@ public final class Manifests {
                     end UInt128 COMMENT 'up to this one',
                     worker String,
                     recorded_at DateTime64(3, 'UTC') DEFAULT now64(3),
-                    position UInt128 COMMENT 'tenure of the worker in the upper half, a count in the lower'
+                    position UInt128 COMMENT 'tenure of the worker in the upper half; a count in the lowest 32 bits'
                 ) ENGINE = %s ORDER BY (pipe, build)
                 """.formatted(TABLE, clickHouse.engine("ReplacingMergeTree(position)")));
     }
@@ -79,9 +80,16 @@ public final class Manifests {
         var worker = UUID.randomUUID().toString();
         clickHouse.execute("""
                 INSERT INTO %1$s (pipe, pipe_name, build, worker, position)
-                SELECT %2$s, %3$s, '', %4$s, bitShiftLeft(bitShiftRight(max(position), 64) + toUInt128(1), 64)
+                SELECT %2$s, %3$s, '', %4$s,
+                       bitShiftLeft(bitShiftRight(max(position), 64) + toUInt128(1), 64) + toUInt128(%5$d)
                 FROM %1$s WHERE pipe = %2$s
-                """.formatted(TABLE, literal(pipe.uid()), literal(pipe.toString()), literal(worker)));
+                """.formatted(
+                        TABLE,
+                        literal(pipe.uid()),
+                        literal(pipe.toString()),
+                        literal(worker),
+                        // Two that begin at the same moment get the same tenure: one of them must be the greater.
+                        ThreadLocalRandom.current().nextLong(1L << 31) << 32));
         return new Tenure(worker);
     }
 

@@ -296,6 +296,16 @@ public final class Snapshot implements Mode {
         }
     }
 
+    /**
+     * An insert of a try before this one that was not yet running when its rows were removed: it was still on its way, or its
+     * worker was stopped as it was about to send it.
+     */
+    private void removeLatecomers(Schedule.Table table) {
+        if (table.plan.generation() > 1) {
+            removeBefore(Lsn.parse(table.boundary), table.definition);
+        }
+    }
+
     private void recordComplete(List<Schedule.Table> loaded) {
         if (loaded.isEmpty()) {
             return;
@@ -306,6 +316,7 @@ public final class Snapshot implements Mode {
                         "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END")) {
             row.next();
             var now = row.getString(1);
+            loaded.forEach(this::removeLatecomers);
             loaded.forEach(table -> definitions.record(table.definition, new Loading(table.boundary, now)));
         } catch (SQLException e) {
             throw PostgresErrors.of(e, postgres.object());

@@ -128,6 +128,42 @@ class SnapshotFaultsIT {
         }
     }
 
+    /** It was on its way when the next try removed the rows of the one before: nothing in ClickHouse knew of it. */
+    @Test
+    void an_insert_that_comes_when_its_load_has_begun_anew() throws InterruptedException {
+        create("late", 5000);
+        var former = new Fault.Late();
+        var present = new Fault.Late();
+        CLICKHOUSE.failNext("INSERT INTO `late`", former);
+        try (var pipe = pipe().table("public", "late", MergeTree)) {
+            var snapshot = pipe.snapshot();
+            var worker = Thread.ofPlatform().start(() -> {
+                try {
+                    snapshot.run(new Stop());
+                } catch (InterruptedException | RuntimeException e) {
+                    // killed
+                }
+            });
+            former.sent().await();
+            await().pollInterval(20, TimeUnit.MILLISECONDS).until(() -> {
+                worker.interrupt();
+                return worker.join(Duration.ofMillis(10));
+            });
+
+            CLICKHOUSE.failNext("INSERT INTO `late`", present);
+            var load = CompletableFuture.runAsync(() -> run(pipe.snapshot()), THREADS);
+            present.sent().await();
+            former.arrives().countDown();
+            await().until(() -> CLICKHOUSE
+                    .client()
+                    .query("SELECT uniq(_clickpipe_version) FROM late")
+                    .equals("2"));
+            present.arrives().countDown();
+            load.join();
+            pipe.compare("public", "late").assertEqual();
+        }
+    }
+
     /** Without a stream to mend the seam, chunks of two sessions would not fit together. */
     @Test
     void a_load_that_no_stream_follows_is_of_one_moment() throws InterruptedException {

@@ -122,15 +122,17 @@ final class ClickHouseHandler implements HttpHandler, AutoCloseable {
             case Fault.Refuse(int code, String name, String message) -> throw ClickHouseError.of(code, name, message);
             case Fault.Disconnect() -> throw new IOException("disconnected as a test asked");
             case Fault.LoseAnswer() -> response.lose();
+            case Fault.Late late -> query = arrived(query, late);
             case null -> {}
         }
+        Query arrived = query;
         withConnection(request, connection -> {
             configure(connection, request);
-            refuseMultipleStatements(connection, query);
-            switch (query.statement().kind()) {
-                case INSERT_DATA -> response.start(insert(connection, request, query));
-                case SELECT -> select(connection, request, query, response);
-                case ROWS, COMMAND -> answerWhole(connection, request, query, response);
+            refuseMultipleStatements(connection, arrived);
+            switch (arrived.statement().kind()) {
+                case INSERT_DATA -> response.start(insert(connection, request, arrived));
+                case SELECT -> select(connection, request, arrived, response);
+                case ROWS, COMMAND -> answerWhole(connection, request, arrived, response);
             }
         });
     }
@@ -166,6 +168,18 @@ final class ClickHouseHandler implements HttpHandler, AutoCloseable {
         var inline = new ByteArrayInputStream(text, dataStart, text.length - dataStart);
         boolean blank = new String(text, StandardCharsets.ISO_8859_1).isBlank();
         return new Query(blank ? new byte[0] : text, statement, new SequenceInputStream(inline, body));
+    }
+
+    private static Query arrived(Query query, Fault.Late late) throws IOException {
+        var data = new ByteArrayInputStream(query.data().readAllBytes());
+        try {
+            late.sent().countDown();
+            late.arrives().await();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IOException(e);
+        }
+        return new Query(query.text(), query.statement(), data);
     }
 
     private static byte[] concatenate(byte[] first, byte[] second) {

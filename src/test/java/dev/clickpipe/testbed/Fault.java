@@ -1,5 +1,7 @@
 package dev.clickpipe.testbed;
 
+import java.util.concurrent.CountDownLatch;
+
 /** How {@link ClickHouseServer} misbehaves when a test asks for it. */
 public sealed interface Fault {
     /** The statement is not run; the answer is this error. */
@@ -17,6 +19,16 @@ public sealed interface Fault {
 
     /** The connection breaks before the statement is run. */
     record Disconnect() implements Fault {}
+
+    /**
+     * The statement is on its way for so long, whatever becomes of its client: as behind a proxy that has all of it, or from a worker
+     * that was stopped just before it sent.
+     */
+    record Late(CountDownLatch sent, CountDownLatch arrives) implements Fault {
+        public Late() {
+            this(new CountDownLatch(1), new CountDownLatch(1));
+        }
+    }
 
     /** The statement is run to its end, then the connection breaks without an answer. */
     record LoseAnswer() implements Fault {}

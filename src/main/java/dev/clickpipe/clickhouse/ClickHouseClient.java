@@ -121,6 +121,7 @@ public final class ClickHouseClient implements AutoCloseable {
         try {
             var settings = new CommandSettings();
             settings.serverSetting("max_query_size", LONGEST_STATEMENT);
+            CONFIRMED.forEach(settings::serverSetting);
             await(client().execute(sql, settings)).close();
         } catch (PipeException e) {
             throw e;

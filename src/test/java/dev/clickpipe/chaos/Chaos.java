@@ -104,12 +104,12 @@ final class Chaos implements AutoCloseable {
                 .map("public.meters", "tableEngine: MergeTree");
         var pipeFile = pipe.pipeFile();
         var credentials = pipe.credentialsDirectory();
-        try (var setup = new WorkerRun(List.of("setup"), false, pipeFile, credentials, directory, clock).start()) {
+        try (var setup = new WorkerRun(List.of("setup"), false, pipeFile, credentials, directory).start()) {
             await("setup", setup::done);
         }
         Customers.view(clickHouse);
-        stream = new WorkerRun(List.of("cdc"), true, pipeFile, credentials, directory, clock).start();
-        load = new WorkerRun(List.of("setup", "snapshot"), false, pipeFile, credentials, directory, clock);
+        stream = new WorkerRun(List.of("cdc"), true, pipeFile, credentials, directory).start();
+        load = new WorkerRun(List.of("setup", "snapshot"), false, pipeFile, credentials, directory);
     }
 
     Random random() {

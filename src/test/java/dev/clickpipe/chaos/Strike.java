@@ -2,6 +2,7 @@ package dev.clickpipe.chaos;
 
 import dev.clickpipe.testbed.FaultProxy.Network;
 import dev.clickpipe.testbed.PostgresServer.StopMode;
+import dev.clickpipe.testbed.WallClock;
 import java.time.Duration;
 import java.util.List;
 import java.util.Random;
@@ -37,13 +38,16 @@ enum Strike {
     /** A worker that stops for a while, another one that takes over, and the first one wakes up. */
     STREAM_DOUBLED(world -> doubled(world, world.stream(), List.of("stream"))),
     LOAD_DOUBLED(world -> doubled(world, world.load(), List.of("initial load", "snapshot"))),
-    /** The time of day, as the workers see it; one that starts meanwhile knows no other. */
+    /** The time of day is set back while workers run, and those that start meanwhile know no other. */
     CLOCK_BACK(world -> {
+        goBy(world, world.clock());
+        pause(world.random(), 6000);
         world.clock().set(Duration.ofHours(-1));
-        pause(world.random(), 2000);
+        pause(world.random(), 4000);
         world.stream().kill();
         pause(world.random(), 4000);
         world.clock().set(Duration.ZERO);
+        goBy(world, null);
     });
 
     private final Act act;
@@ -80,6 +84,13 @@ enum Strike {
         }
         pause(world.random(), 2000);
         old.kill();
+    }
+
+    private static void goBy(Chaos world, WallClock clock) {
+        for (var worker : List.of(world.stream(), world.load())) {
+            worker.goBy(clock);
+            worker.kill();
+        }
     }
 
     private static void restart(Chaos world, StopMode mode) throws InterruptedException {

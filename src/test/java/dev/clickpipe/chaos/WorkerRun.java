@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -20,10 +21,11 @@ final class WorkerRun implements AutoCloseable {
     private final Path pipeFile;
     private final Path credentials;
     private final Path directory;
-    private final WallClock clock;
     private final boolean endless;
     private final List<Process> frozen = new ArrayList<>();
     private Process process;
+    /** Of processes to come. */
+    private Map<String, String> environment = Map.of();
     /** Which of the modes it is; past the last one when all are done. */
     private int at;
 
@@ -31,13 +33,12 @@ final class WorkerRun implements AutoCloseable {
     private int starts;
 
     /** @param endless whether the last mode's work has no end */
-    WorkerRun(List<String> modes, boolean endless, Path pipeFile, Path credentials, Path directory, WallClock clock) {
+    WorkerRun(List<String> modes, boolean endless, Path pipeFile, Path credentials, Path directory) {
         this.modes = modes;
         this.endless = endless;
         this.pipeFile = pipeFile;
         this.credentials = credentials;
         this.directory = directory;
-        this.clock = clock;
     }
 
     /** From the first mode on; only when {@link #done}, or for the first time. */
@@ -76,7 +77,7 @@ final class WorkerRun implements AutoCloseable {
                             directory.resolve(mode + ".termination").toString())
                     .redirectErrorStream(true)
                     .redirectOutput(ProcessBuilder.Redirect.appendTo(log(mode).toFile()));
-            builder.environment().putAll(clock.environment());
+            builder.environment().putAll(environment);
             process = builder.start();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -109,6 +110,11 @@ final class WorkerRun implements AutoCloseable {
 
     synchronized int starts() {
         return starts;
+    }
+
+    /** Processes go by this clock. @param clock null: by the true one */
+    synchronized void goBy(WallClock clock) {
+        environment = clock == null ? Map.of() : clock.environment();
     }
 
     /** {@code kill -9}; another one starts. */

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.time.Duration;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -28,16 +29,17 @@ public final class WallClock {
         return Map.of(
                 "LD_PRELOAD", library.toString(),
                 "FAKETIME_TIMESTAMP_FILE", file.toString(),
-                "FAKETIME_NO_CACHE", "1",
+                "FAKETIME_CACHE_DURATION", "1",
+                "NO_FAKE_STAT", "1",
                 "FAKETIME_DONT_FAKE_MONOTONIC", "1",
                 "DONT_FAKE_MONOTONIC", "1");
     }
 
-    /** From now on it is that far off the true time. */
+    /** Within a second it is that far off the true time. */
     public void set(Duration off) {
         try {
             var text = Files.writeString(file.resolveSibling(file.getFileName() + ".new"), "%+d".formatted(off.toSeconds()));
-            Files.move(text, file, java.nio.file.StandardCopyOption.ATOMIC_MOVE);
+            Files.move(text, file, StandardCopyOption.ATOMIC_MOVE);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -46,11 +48,11 @@ public final class WallClock {
     private static Path library() {
         try (var architectures = Files.list(Path.of("/usr/lib"))) {
             return Stream.concat(Stream.of(Path.of("/usr/lib")), architectures)
-                    .map(directory -> directory.resolve("faketime/libfaketimeMT.so.1"))
+                    .map(directory -> directory.resolve("faketime/libfaketime.so.1"))
                     .filter(Files::exists)
                     .findFirst()
                     .orElseThrow(() -> new IllegalStateException(
-                            "libfaketimeMT.so.1 is not there: install the package faketime, as dev/test does"));
+                            "libfaketime.so.1 is not there: install the package faketime, as dev/test does"));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

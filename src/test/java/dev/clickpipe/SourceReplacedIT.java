@@ -61,6 +61,10 @@ class SourceReplacedIT {
     }
 
     private static void assertRefused(TestPipe pipe, String reason) {
+        assertRefused(pipe, reason, List.of(reason));
+    }
+
+    private static void assertRefused(TestPipe pipe, String reason, List<String> bySetup) {
         try (var clickHouse = pipe.clickHouseClient()) {
             var stream = catchThrowableOfType(PipeException.class, () -> new Cdc(
                             pipe.pipe(), pipe.postgresClient(), clickHouse, new SimpleMeterRegistry())
@@ -71,7 +75,7 @@ class SourceReplacedIT {
             assertThat(stream.retryable()).isFalse();
         }
         var setup = catchThrowableOfType(PipeException.class, () -> setUp(pipe));
-        assertThat(setup.problems()).extracting(problem -> problem.reason()).containsExactly(reason);
+        assertThat(setup.problems()).extracting(problem -> problem.reason()).containsExactlyElementsOf(bySetup);
     }
 
     /** Loads what is to be loaded and follows until the targets equal the source. */
@@ -145,7 +149,8 @@ class SourceReplacedIT {
             follow(pipe, postgres, target);
             server.stop(StopMode.FAST);
             server.startPromoted();
-            postgres.execute("INSERT INTO current VALUES (1000, 'went on')", "INSERT INTO history VALUES (1000, 'went on')");
+            postgres.execute(
+                    "INSERT INTO current VALUES (1000, 'went on')", "INSERT INTO history VALUES (1000, 'went on')");
             follow(pipe, postgres, target);
 
             server.stop(StopMode.FAST);
@@ -176,8 +181,12 @@ class SourceReplacedIT {
 
     /** In the same cluster: the slot went with the former database, or belongs to it still, under its new name. */
     @ParameterizedTest
-    @CsvSource({"DROP DATABASE source, SlotMissing", "ALTER DATABASE source RENAME TO former, SlotUnsuitable"})
-    void aDatabaseRestoredUnderTheSameName(String statement, String reason) throws InterruptedException {
+    @CsvSource({
+        "DROP DATABASE source, SlotMissing, SlotMissing",
+        "ALTER DATABASE source RENAME TO former, SlotUnsuitable, PublicationMissing SlotUnusable"
+    })
+    void aDatabaseRestoredUnderTheSameName(String statement, String reason, String bySetup)
+            throws InterruptedException {
         var name = "restored_" + reason.toLowerCase();
         CLICKHOUSE.client().query("CREATE DATABASE " + name);
         var target = CLICKHOUSE.client().withDatabase(name);
@@ -189,7 +198,7 @@ class SourceReplacedIT {
             follow(pipe, postgres, target);
             server.client("postgres").execute(statement);
             fill(server.createDatabase("source"), "restored");
-            assertRefused(pipe, reason);
+            assertRefused(pipe, reason, List.of(bySetup.split(" ")));
             assertThat(target.query("SELECT count() FROM current FINAL WHERE v = 'restored'"))
                     .isEqualTo("0");
         }

@@ -36,7 +36,8 @@ final class Start {
         offsets.create();
         try (var connection = postgres.connectImpatiently("stream checks")) {
             var problems = new ArrayList<Problem>();
-            // Another worker may still be at work. It records its offset before the slot moves: so the slot is looked at
+            // Another worker may still be at work. It records its offset before the slot moves: so the slot is looked
+            // at
             // first.
             var slot = Slots.find(connection, pipe.slot());
             var recorded = offsets.read();
@@ -71,11 +72,7 @@ final class Start {
     }
 
     private static void checkSource(
-            Offset recorded,
-            Lineage lineage,
-            Connection connection,
-            PostgresClient postgres,
-            List<Problem> problems) {
+            Offset recorded, Lineage lineage, Connection connection, PostgresClient postgres, List<Problem> problems) {
         if (!recorded.systemIdentifier().equals(lineage.systemIdentifier())) {
             problems.add(new Problem(
                     "SourceReplaced",

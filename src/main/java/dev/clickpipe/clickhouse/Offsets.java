@@ -59,7 +59,8 @@ public final class Offsets {
         }
         return clickHouse
                 .queryState(
-                        "SELECT slot, system_identifier, timeline, lsn FROM " + TABLE + " FINAL WHERE pipe = {pipe:String}",
+                        "SELECT slot, system_identifier, timeline, lsn FROM " + TABLE
+                                + " FINAL WHERE pipe = {pipe:String}",
                         Map.of("pipe", pipe.uid()))
                 .stream()
                 .map(row -> new Offset(

@@ -92,7 +92,8 @@ final class Continuity {
             return problem(
                     "SourceWentBack",
                     source.object(),
-                    "has the WAL of timeline " + offset.timeline() + " up to " + left.get() + " and went on in timeline "
+                    "has the WAL of timeline " + offset.timeline() + " up to " + left.get()
+                            + " and went on in timeline "
                             + lineage.timeline() + ", but changes up to " + offset.lsn()
                             + " were replicated already: it was restored to an earlier state, or a standby without all"
                             + " changes took over");

@@ -194,8 +194,7 @@ final class Replication {
             return false;
         }
         undo.push("offset", offsets::forget);
-        offsets.record(new Offsets.Offset(
-                pipe.slot(), lineage.systemIdentifier(), lineage.timeline(), start.get()));
+        offsets.record(new Offsets.Offset(pipe.slot(), lineage.systemIdentifier(), lineage.timeline(), start.get()));
         return true;
     }
 

@@ -9,8 +9,8 @@ import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
-import dev.clickpipe.postgres.Lineage;
 import dev.clickpipe.postgres.Catalogue;
+import dev.clickpipe.postgres.Lineage;
 import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.postgres.PostgresErrors;
 import dev.clickpipe.postgres.SourceTable;
@@ -70,11 +70,7 @@ final class SourceChecks {
         var checks = new SourceChecks(pipe, postgres, recorded, offset);
         checks.run();
         return new Result(
-                checks.recorded,
-                checks.work,
-                List.copyOf(checks.tables),
-                checks.lineage,
-                List.copyOf(checks.problems));
+                checks.recorded, checks.work, List.copyOf(checks.tables), checks.lineage, List.copyOf(checks.problems));
     }
 
     private void run() {

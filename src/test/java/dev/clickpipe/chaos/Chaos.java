@@ -146,8 +146,8 @@ final class Chaos implements AutoCloseable {
 
     /** As the server does by itself when it has not heard of a client for wal_sender_timeout, or its TCP keep-alives. */
     void endConnections(List<String> purposes) {
-        purposes.forEach(purpose ->
-                postgres.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'clickpipe % "
+        purposes.forEach(purpose -> postgres.rows(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'clickpipe % "
                         + purpose + "'"));
     }
 
@@ -262,17 +262,18 @@ final class Chaos implements AutoCloseable {
 
     private AssertionError failure(String message) {
         return new AssertionError("%s%nseed %d, struck:%n%s%n%s%n%s"
-                .formatted(
-                        message,
-                        seed,
-                        String.join("\n", struck),
-                        stream == null ? "" : stream.log(25),
-                        load == null ? "" : load.log(25))
+                        .formatted(
+                                message,
+                                seed,
+                                String.join("\n", struck),
+                                stream == null ? "" : stream.log(25),
+                                load == null ? "" : load.log(25))
                 + "in " + directory);
     }
 
     void report() {
-        out.println("struck while it was loaded, while it followed, and then the time until a commit was in ClickHouse, in seconds:");
+        out.println(
+                "struck while it was loaded, while it followed, and then the time until a commit was in ClickHouse, in seconds:");
         for (var strike : Strike.values()) {
             out.printf(
                     "  %-24s %3d %3d  %s%n",

@@ -106,7 +106,8 @@ final class Customers implements AutoCloseable {
                         + ")) ON CONFLICT DO NOTHING");
             case 4 -> {
                 statement.execute("SAVEPOINT regretted");
-                statement.execute("INSERT INTO events (client, v) SELECT " + client + ", -i FROM generate_series(1, 50) i");
+                statement.execute(
+                        "INSERT INTO events (client, v) SELECT " + client + ", -i FROM generate_series(1, 50) i");
                 statement.execute("UPDATE accounts SET balance = -1 WHERE id = " + id);
                 statement.execute("ROLLBACK TO regretted");
             }
@@ -143,7 +144,9 @@ final class Customers implements AutoCloseable {
     /** Nothing is missing and nothing is there twice; while nobody writes. */
     void assertExact(ClickHouse clickHouse, boolean wholeView) {
         for (var table : List.of("accounts", "baskets")) {
-            TableComparison.between(postgres, table, clickHouse, table).key("id").assertEqual();
+            TableComparison.between(postgres, table, clickHouse, table)
+                    .key("id")
+                    .assertEqual();
         }
         var events = postgres.query(
                 "SELECT count(*) || ' ' || sum(v) || ' ' || count(DISTINCT id) || ' ' || sum(id) FROM events");

@@ -73,8 +73,7 @@ enum Strike {
     }
 
     /** @param purposes of its connections, which the server takes for dead, as it does when it has not heard of a client for long */
-    private static void doubled(Chaos world, WorkerRun worker, List<String> purposes)
-            throws InterruptedException {
+    private static void doubled(Chaos world, WorkerRun worker, List<String> purposes) throws InterruptedException {
         var old = worker.freeze();
         try {
             world.endConnections(purposes);

@@ -41,6 +41,7 @@ class SnapshotFaultsIT {
     @RegisterExtension
     static final SharedClickHouse CLICKHOUSE = new SharedClickHouse();
 
+    private static final Duration PATIENCE = Duration.ofMinutes(1);
     private static final Executor THREADS = task -> Thread.ofVirtual().start(task);
 
     @TempDir
@@ -145,7 +146,7 @@ class SnapshotFaultsIT {
                 }
             });
             former.sent().await();
-            await().pollInterval(20, TimeUnit.MILLISECONDS).until(() -> {
+            await().atMost(PATIENCE).pollInterval(20, TimeUnit.MILLISECONDS).until(() -> {
                 worker.interrupt();
                 return worker.join(Duration.ofMillis(10));
             });
@@ -154,7 +155,7 @@ class SnapshotFaultsIT {
             var load = CompletableFuture.runAsync(() -> run(pipe.snapshot()), THREADS);
             present.sent().await();
             former.arrives().countDown();
-            await().until(() -> CLICKHOUSE
+            await().atMost(PATIENCE).until(() -> CLICKHOUSE
                     .client()
                     .query("SELECT uniq(_clickpipe_version) FROM late")
                     .equals("2"));

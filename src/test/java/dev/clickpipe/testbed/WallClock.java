@@ -38,7 +38,8 @@ public final class WallClock {
     /** Within a second it is that far off the true time. */
     public void set(Duration off) {
         try {
-            var text = Files.writeString(file.resolveSibling(file.getFileName() + ".new"), "%+d".formatted(off.toSeconds()));
+            var text = Files.writeString(
+                    file.resolveSibling(file.getFileName() + ".new"), "%+d".formatted(off.toSeconds()));
             Files.move(text, file, StandardCopyOption.ATOMIC_MOVE);
         } catch (IOException e) {
             throw new UncheckedIOException(e);

@@ -91,7 +91,7 @@ final class Customers implements AutoCloseable {
     private void change(Statement statement, int client, Random random) throws SQLException {
         int id = 1 + random.nextInt(rows);
         statement.execute("INSERT INTO events (client, v) SELECT " + client + ", i FROM generate_series(1, "
-                + (1 + random.nextInt(random.nextInt(150) == 0 ? 6000 : random.nextInt(30) == 0 ? 500 : 4)) + ") i");
+                + (1 + random.nextInt(random.nextInt(400) == 0 ? 6000 : random.nextInt(30) == 0 ? 500 : 4)) + ") i");
         statement.execute("UPDATE meters SET n = n + 1 WHERE id = " + (1 + random.nextInt(METERS)));
         statement.execute("UPDATE accounts SET balance = balance + " + (random.nextInt(2000) - 1000) + " WHERE id = "
                 + (random.nextBoolean() ? id : id + rows));

@@ -100,8 +100,9 @@ public final class Snapshot implements Mode {
             return;
         }
         ledger.create();
-        // A second session follows at once only where tables were rewritten under the first.
-        for (var pause = Duration.ZERO; !stop.await(pause); pause = BETWEEN_SESSIONS) {
+        var pause = Duration.ZERO;
+        while (!stop.await(pause)) {
+            pause = BETWEEN_SESSIONS;
             var all = definitions.all();
             if (all.isEmpty()) {
                 throw PipeException.fatal(new Problem(
@@ -129,8 +130,8 @@ public final class Snapshot implements Mode {
             var unchanged = unchanged(loadable);
             if (unchanged.isEmpty()) {
                 waitForSchema(loadable.getFirst());
-            } else {
-                load(unchanged, plans, stop);
+            } else if (load(unchanged, plans, stop)) {
+                pause = Duration.ZERO;
             }
         }
     }
@@ -182,12 +183,16 @@ public final class Snapshot implements Mode {
         progress.waiting(problem);
     }
 
-    /** One session's work. */
-    private void load(List<TableDefinition> missing, Map<String, ChunkLedger.Plan> plans, Stop stop)
+    /**
+     * One session's work.
+     *
+     * @return whether every table of it is loaded
+     */
+    private boolean load(List<TableDefinition> missing, Map<String, ChunkLedger.Plan> plans, Stop stop)
             throws InterruptedException {
         var opened = SnapshotSession.open(postgres, pipe, this::waiting, stop);
         if (opened.isEmpty()) {
-            return;
+            return false;
         }
         try (var session = opened.get()) {
             long openedAt = System.nanoTime();
@@ -205,6 +210,7 @@ public final class Snapshot implements Mode {
             if (!failures.isEmpty() && !stop.requested()) {
                 throw allOf(failures);
             }
+            return schedule.loaded().size() == missing.size();
         }
     }
 

@@ -10,6 +10,8 @@ import dev.clickpipe.postgres.PgType;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class CopyRowEncoderTest {
     private static final PgType TEXT = scalar("text", -1);
@@ -36,6 +38,21 @@ class CopyRowEncoderTest {
     void empty_fields_are_empty_strings() {
         assertThat(encode("\t\n", TEXT, TEXT)).isEqualTo("42\t\t\n");
         assertThat(encode("\t\t{}\n", TEXT, TEXT, array(TEXT, -1))).isEqualTo("42\t\t\t[]\n");
+    }
+
+    /** Eight bytes are looked at at once: each place of a tab among them, and bytes that differ from it in one bit. */
+    @ParameterizedTest
+    @ValueSource(strings = {"x", "\b", "\u000b", "\u0001", "\\t", "\u0109", "ü"})
+    void finds_its_columns_wherever_they_stand(String character) {
+        var date = scalar("date", -1);
+        for (int length = 0; length < 20; length++) {
+            var text = character.repeat(length);
+            var between = "\t" + text + "\t";
+            assertThat(encode(text + "\t" + text + "\tinfinity" + between + "\\N" + between + "2024-02-29\n", TEXT, TEXT, date, TEXT, date, TEXT, date))
+                    .isEqualTo("42\t" + text + "\t" + text + "\t2299-12-31" + between + "\\N" + between + "2024-02-29\n");
+            assertThat(encode("0001-01-01\tinfinity" + between + "infinity" + between + text + "\n", date, date, TEXT, date, TEXT, TEXT))
+                    .isEqualTo("42\t1900-01-01\t2299-12-31" + between + "2299-12-31" + between + text + "\n");
+        }
     }
 
     @Test

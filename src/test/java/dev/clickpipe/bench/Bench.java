@@ -85,6 +85,9 @@ public final class Bench {
     @Option(names = "--profile")
     private Path profile;
 
+    @Option(names = "--jvm", split = " ")
+    private List<String> jvm = List.of();
+
     @Option(names = "--debezium")
     private String debezium;
 
@@ -129,7 +132,7 @@ public final class Bench {
                 cases,
                 subjects,
                 Pipeline.worker(
-                        Stream.concat(profiling(), image(worker).stream()).toList()),
+                        Stream.concat(profiling(), image(worker, jvm).stream()).toList()),
                 debezium == null ? null : Arrays.asList(debezium.split(" ")),
                 Path.of(environment.getOrDefault("PSQL", "psql")),
                 directory);
@@ -173,8 +176,12 @@ public final class Bench {
                         "-Xlog:jfr*=off");
     }
 
-    /** The flags of the image's ENTRYPOINT, for the jar that was built. */
-    private static List<String> image(Path jar) throws IOException {
+    /**
+     * The flags of the image's ENTRYPOINT, for the jar that was built.
+     *
+     * @param more flags; of two that contradict each other the JVM takes the later
+     */
+    private static List<String> image(Path jar, List<String> more) throws IOException {
         var entrypoint = Files.readAllLines(Path.of("Dockerfile")).stream()
                 .filter(line -> line.startsWith("ENTRYPOINT"))
                 .findFirst()
@@ -182,7 +189,9 @@ public final class Bench {
                 .replaceAll("^ENTRYPOINT \\[\"|\"]$", "");
         return Arrays.stream(entrypoint.split("\", \""))
                 .skip(1)
-                .map(argument -> argument.endsWith(".jar") ? jar.toString() : argument)
+                .flatMap(argument -> argument.equals("-jar")
+                        ? Stream.concat(more.stream(), Stream.of(argument))
+                        : Stream.of(argument.endsWith(".jar") ? jar.toString() : argument))
                 .toList();
     }
 }

@@ -48,9 +48,25 @@ class CopyRowEncoderTest {
         for (int length = 0; length < 20; length++) {
             var text = character.repeat(length);
             var between = "\t" + text + "\t";
-            assertThat(encode(text + "\t" + text + "\tinfinity" + between + "\\N" + between + "2024-02-29\n", TEXT, TEXT, date, TEXT, date, TEXT, date))
-                    .isEqualTo("42\t" + text + "\t" + text + "\t2299-12-31" + between + "\\N" + between + "2024-02-29\n");
-            assertThat(encode("0001-01-01\tinfinity" + between + "infinity" + between + text + "\n", date, date, TEXT, date, TEXT, TEXT))
+            assertThat(encode(
+                            text + "\t" + text + "\tinfinity" + between + "\\N" + between + "2024-02-29\n",
+                            TEXT,
+                            TEXT,
+                            date,
+                            TEXT,
+                            date,
+                            TEXT,
+                            date))
+                    .isEqualTo(
+                            "42\t" + text + "\t" + text + "\t2299-12-31" + between + "\\N" + between + "2024-02-29\n");
+            assertThat(encode(
+                            "0001-01-01\tinfinity" + between + "infinity" + between + text + "\n",
+                            date,
+                            date,
+                            TEXT,
+                            date,
+                            TEXT,
+                            TEXT))
                     .isEqualTo("42\t1900-01-01\t2299-12-31" + between + "2299-12-31" + between + text + "\n");
         }
     }

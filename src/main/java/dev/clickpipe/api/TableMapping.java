@@ -78,6 +78,16 @@ public record TableMapping(
                 "Columns that are to become something else than their types become by themselves; the others need not be named.")
         List<ColumnMapping> columns,
 
+        @Default("false")
+        @JsonPropertyDescription(
+                "true: a row that is deleted in the source stays in the target as it was last. An UPDATE of the key is no delete. For what is committed from the edit on; it loads nothing anew.")
+        Boolean ignoreDeletes,
+
+        @Default("false")
+        @JsonPropertyDescription(
+                "true: a TRUNCATE of the source empties no target, and is not told in a MergeTree. For what is committed from the edit on; it loads nothing anew.")
+        Boolean ignoreTruncates,
+
         @Size(max = 253)
         @JsonPropertyDescription(
                 "Any text. A new value loads this table anew, beside the live one, and swaps; once for each value. The one present when the mapping is added starts nothing.")
@@ -87,6 +97,8 @@ public record TableMapping(
         excludedColumns = excludedColumns == null ? List.of() : List.copyOf(excludedColumns);
         useCustomSortingKey = useCustomSortingKey != null && useCustomSortingKey;
         sortingKeys = sortingKeys == null ? List.of() : List.copyOf(sortingKeys);
+        ignoreDeletes = ignoreDeletes != null && ignoreDeletes;
+        ignoreTruncates = ignoreTruncates != null && ignoreTruncates;
         columns = columns == null ? List.of() : List.copyOf(columns);
         partitionByExpr = partitionByExpr == null || partitionByExpr.isBlank() ? null : partitionByExpr;
         resync = resync == null || resync.isEmpty() ? null : resync;

@@ -16,6 +16,9 @@ import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.postgres.PipeLock;
 import dev.clickpipe.postgres.PostgresClient;
+import dev.clickpipe.postgres.PostgresErrors;
+import dev.clickpipe.postgres.Slots;
+import java.sql.SQLException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -62,10 +65,33 @@ final class Builds {
         }
         agenda.takeUp().forEach(build -> {
             var published = source.published().get(build.build());
-            definitions.record(build, Streaming.takenUp(agenda.from().toString(), published));
+            definitions.record(
+                    build,
+                    Streaming.takenUp(agenda.from().toString(), published)
+                            .withIgnored(build.ignored(), Lsn.ZERO, Lsn.ZERO));
             LOG.info("{}: changes from {} on go to {}", build.source(), agenda.from(), build.target());
         });
+        // What is recorded of a build may have changed with it: the rest is due at the next connection.
         agenda.cut().forEach(build -> TableFailure.of(build, () -> cut(build)));
+        if (agenda.cut().isEmpty() && !agenda.ignore().isEmpty()) {
+            ignore(agenda.ignore(), agenda.from());
+        }
+    }
+
+    /**
+     * From the source's position of now on: all that any worker has read was committed before it, and is taken as it was then,
+     * should it be read again.
+     */
+    private void ignore(List<TableDefinition> builds, Lsn offset) {
+        try (var connection = postgres.connectImpatiently("position")) {
+            var now = Slots.retention(connection, pipe.slot()).current();
+            builds.forEach(build -> {
+                definitions.record(build, build.streaming().withIgnored(build.ignored(), now, offset));
+                LOG.info("{}: of what is committed from {} on {}", build.source(), now, build.ignored());
+            });
+        } catch (SQLException e) {
+            throw PostgresErrors.of(e, postgres.object());
+        }
     }
 
     /**

@@ -3,6 +3,7 @@ package dev.clickpipe.setup;
 import dev.clickpipe.api.ReplicationMode;
 import dev.clickpipe.api.TableMapping;
 import dev.clickpipe.clickhouse.TableDefinition;
+import dev.clickpipe.clickhouse.TableDefinition.Ignored;
 import dev.clickpipe.clickhouse.TargetTable;
 import dev.clickpipe.codec.UnsuitableType;
 import dev.clickpipe.pipe.Pipe;
@@ -80,8 +81,13 @@ final class KeyRules {
                 .withHighestColumn(table.columns().stream()
                         .mapToInt(SourceColumn::number)
                         .max()
-                        .orElse(0));
+                        .orElse(0))
+                .withIgnored(ignored(mapping));
         return new Result(definition, List.copyOf(problems));
+    }
+
+    static Ignored ignored(TableMapping mapping) {
+        return new Ignored(mapping.ignoreDeletes(), mapping.ignoreTruncates());
     }
 
     /** The column as it is chosen; where that can't be, as its type is mapped by itself. */

@@ -44,6 +44,8 @@ final class Lane implements AutoCloseable {
                         table.engine(),
                         table.partitionBy(),
                         null,
+                        table.ignored().deletes(),
+                        table.ignored().truncates(),
                         null))
                 .toList();
     }

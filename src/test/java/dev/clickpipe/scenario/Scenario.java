@@ -1,6 +1,7 @@
 package dev.clickpipe.scenario;
 
 import dev.clickpipe.api.TableEngine;
+import dev.clickpipe.clickhouse.TableDefinition.Ignored;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
@@ -44,26 +45,32 @@ record Scenario(
             TableEngine engine,
             List<String> sortingKeys,
             List<String> excluded,
-            String partitionBy) {
+            String partitionBy,
+            Ignored ignored) {
 
         Mapped to(String name) {
-            return new Mapped(schema, table, name, engine, sortingKeys, excluded, partitionBy);
+            return new Mapped(schema, table, name, engine, sortingKeys, excluded, partitionBy, ignored);
         }
 
         Mapped of(String otherSchema) {
-            return new Mapped(otherSchema, table, target, engine, sortingKeys, excluded, partitionBy);
+            return new Mapped(otherSchema, table, target, engine, sortingKeys, excluded, partitionBy, ignored);
         }
 
         Mapped sortedBy(String... columns) {
-            return new Mapped(schema, table, target, engine, List.of(columns), excluded, partitionBy);
+            return new Mapped(schema, table, target, engine, List.of(columns), excluded, partitionBy, ignored);
         }
 
         Mapped without(String... columns) {
-            return new Mapped(schema, table, target, engine, sortingKeys, List.of(columns), partitionBy);
+            return new Mapped(schema, table, target, engine, sortingKeys, List.of(columns), partitionBy, ignored);
+        }
+
+        Mapped ignoring(boolean deletes, boolean truncates) {
+            return new Mapped(
+                    schema, table, target, engine, sortingKeys, excluded, partitionBy, new Ignored(deletes, truncates));
         }
 
         Mapped partitionedBy(String expression) {
-            return new Mapped(schema, table, target, engine, sortingKeys, excluded, expression);
+            return new Mapped(schema, table, target, engine, sortingKeys, excluded, expression, ignored);
         }
     }
 
@@ -110,7 +117,7 @@ record Scenario(
     }
 
     static Mapped table(String name, TableEngine engine) {
-        return new Mapped(null, name, name + "_{n}", engine, List.of(), List.of(), null);
+        return new Mapped(null, name, name + "_{n}", engine, List.of(), List.of(), null, Ignored.NOTHING);
     }
 
     static final class Builder {

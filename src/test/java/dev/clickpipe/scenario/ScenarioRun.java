@@ -173,7 +173,7 @@ final class ScenarioRun implements AutoCloseable {
                     .assertEqual();
         } else {
             new History(postgres, clickHouse, lane.source(table), target)
-                    .assertTold(oracle, lane.schema(table), table.table(), pipe.boundary(target));
+                    .assertTold(oracle, lane.schema(table), table.table(), pipe.boundary(target), table.ignored());
         }
     }
 

@@ -156,11 +156,14 @@ final class ScenarioPipe implements AutoCloseable {
         worker = null;
     }
 
-    /** A new token: everything is loaded anew, beside the live tables, which it replaces. */
+    /** A new token: everything is loaded anew, beside the live tables, which it is about to replace. */
     void resync() throws InterruptedException {
         pipe = new Pipe(pipe.namespace(), pipe.name(), pipe.uid(), spec(pipe.settings(), "again"));
         setUp();
         load();
+    }
+
+    void awaitSwapped() {
         waiting().until(() -> checked(definitions().stream().noneMatch(TableDefinition::replaces)));
     }
 

@@ -94,6 +94,7 @@ final class ScenarioRun implements AutoCloseable {
                 execute(0, shape.at());
                 pipe.resync();
                 execute(shape.at(), steps);
+                pipe.awaitSwapped();
             }
         }
         if (shape.kind() != RunShape.Kind.SNAPSHOT_ONLY) {

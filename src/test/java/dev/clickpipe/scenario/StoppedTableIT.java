@@ -53,6 +53,7 @@ class StoppedTableIT {
 
             postgres.execute("ALTER TABLE t REPLICA IDENTITY DEFAULT");
             pipe.resync();
+            pipe.awaitSwapped();
             postgres.execute("UPDATE t SET id = id + 100 WHERE id > 7");
             pipe.awaitCaughtUp();
             for (var table : List.of("t", "other")) {

@@ -157,9 +157,12 @@ class EditIT {
         var beside = build("a_resync");
         assertThat(beside.replacement().live()).isEqualTo("a");
         assertThat(beside.request().resync()).isEqualTo("B");
-        assertThat(beside.publishing())
+        assertThat(beside.publishing().publication())
                 .as("its changes are followed already")
-                .isEqualTo(build("a").publishing());
+                .isEqualTo(build("a").publishing().publication());
+        assertThat(beside.loadable())
+                .as("before the stream writes it too")
+                .isFalse();
         assertThat(slot()).isEqualTo(slot);
         assertThat(setup.status().load())
                 .extracting("tablesDone", "tablesTotal", "replacements")

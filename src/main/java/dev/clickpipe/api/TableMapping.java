@@ -22,6 +22,10 @@ import java.util.List;
         fieldPath = ".sortingKeys",
         message = "a column stands twice in sortingKeys: name each once")
 @ValidationRule(
+        value = "self.tableEngine != 'Null' || !self.useCustomSortingKey && !has(self.partitionByExpr)",
+        fieldPath = ".tableEngine",
+        message = "tableEngine Null stores nothing: leave out useCustomSortingKey and partitionByExpr")
+@ValidationRule(
         value = "!self.targetTable.startsWith('_clickpipe_')",
         fieldPath = ".targetTable",
         message = "tables named _clickpipe_* hold the pipe's own state: choose another name")
@@ -65,7 +69,7 @@ public record TableMapping(
 
         @Default("ReplacingMergeTree")
         @JsonPropertyDescription(
-                "ReplacingMergeTree: one live row per key; read it with FINAL. MergeTree: append-only, every change is a row, with its operation and commit time; also for tables without a key.")
+                "ReplacingMergeTree: one live row per key; read it with FINAL. MergeTree: append-only, every change is a row, with its operation and commit time; also for tables without a key. \"Null\", in quotes, for else YAML takes it for nothing: as MergeTree, but nothing is stored; for materialized views.")
         TableEngine tableEngine,
 
         @Size(max = 1000)

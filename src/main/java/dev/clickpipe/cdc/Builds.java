@@ -9,6 +9,7 @@ import dev.clickpipe.clickhouse.Swap;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.clickhouse.TableDefinition.Streaming;
 import dev.clickpipe.clickhouse.TargetTable;
+import dev.clickpipe.clickhouse.Views;
 import dev.clickpipe.codec.SystemColumns;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
@@ -100,8 +101,10 @@ final class Builds {
      */
     private TableDefinition cut(TableDefinition build) {
         var boundary = new Version(Lsn.parse(build.boundary()), 0);
-        clickHouse.execute("ALTER TABLE " + identifier(build.target()) + " DELETE WHERE " + SystemColumns.VERSION
-                + " < toUInt128('" + boundary + "') SETTINGS mutations_sync = 2");
+        if (build.engine().stores()) {
+            clickHouse.execute("ALTER TABLE " + identifier(build.target()) + " DELETE WHERE " + SystemColumns.VERSION
+                    + " < toUInt128('" + boundary + "') SETTINGS mutations_sync = 2");
+        }
         LOG.info("{}: the load has what was committed before {}", build.source(), build.boundary());
         return definitions.record(build, build.streaming().withCut(build.boundary()));
     }
@@ -148,6 +151,12 @@ final class Builds {
         var definition = build.withDropped(from);
         var cut = build.streaming().cut();
         var boundary = cut == null ? Lsn.ZERO : Lsn.parse(cut);
+        TableFailure.of(build, () -> Views.countingTwice(clickHouse, build.target()))
+                .forEach(table -> LOG.warn(
+                        "{}, which a materialized view behind {} writes to, has no deduplication window: what is sent again"
+                                + " after a crash counts twice in it",
+                        table,
+                        build.target()));
         if (TableFailure.of(build, () -> TargetTable.deduplicates(clickHouse, build.target()))) {
             var last = tenure.last(build.build());
             return last == null

@@ -59,6 +59,10 @@ final class KeyRules {
         var columns = columns();
         var key = key();
         var sortingKey = mapping.useCustomSortingKey() ? mapping.sortingKeys() : key;
+        if (!mapping.tableEngine().stores()) {
+            sortingKey = List.of();
+            checkNoLayout();
+        }
         checkCustomKey();
         if (!mapping.tableEngine().appendOnly()) {
             checkReplacingKey(key, sortingKey);
@@ -186,6 +190,15 @@ final class KeyRules {
             return primaryKey;
         }
         return table.identity() == ReplicaIdentity.INDEX ? table.identityColumns() : List.of();
+    }
+
+    private void checkNoLayout() {
+        if (mapping.useCustomSortingKey() || mapping.partitionByExpr() != null) {
+            problem(
+                    "LayoutWithoutStorage",
+                    "tableEngine Null stores nothing, and has neither a sorting key nor partitions",
+                    "Leave out useCustomSortingKey and partitionByExpr; or use tableEngine: MergeTree");
+        }
     }
 
     private void checkCustomKey() {

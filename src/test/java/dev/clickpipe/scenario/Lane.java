@@ -95,6 +95,11 @@ final class Lane implements AutoCloseable {
         return named(table.target());
     }
 
+    /** What is compared with the source. */
+    String compared(Mapped table) {
+        return table.seenIn() == null ? target(table) : named(table.seenIn());
+    }
+
     /** The table, or the query by which it is compared, as a view; quoted. */
     String source(Mapped table) {
         for (Expected each : scenario.expected()) {

@@ -37,6 +37,7 @@ record Scenario(
      * A table and how it is mapped.
      *
      * @param schema null: the scenario's
+     * @param seenIn the table that is compared; null: the target
      */
     record Mapped(
             String schema,
@@ -46,31 +47,46 @@ record Scenario(
             List<String> sortingKeys,
             List<String> excluded,
             String partitionBy,
-            Ignored ignored) {
+            Ignored ignored,
+            String seenIn) {
 
         Mapped to(String name) {
-            return new Mapped(schema, table, name, engine, sortingKeys, excluded, partitionBy, ignored);
+            return new Mapped(schema, table, name, engine, sortingKeys, excluded, partitionBy, ignored, seenIn);
         }
 
         Mapped of(String otherSchema) {
-            return new Mapped(otherSchema, table, target, engine, sortingKeys, excluded, partitionBy, ignored);
+            return new Mapped(otherSchema, table, target, engine, sortingKeys, excluded, partitionBy, ignored, seenIn);
         }
 
         Mapped sortedBy(String... columns) {
-            return new Mapped(schema, table, target, engine, List.of(columns), excluded, partitionBy, ignored);
+            return new Mapped(schema, table, target, engine, List.of(columns), excluded, partitionBy, ignored, seenIn);
         }
 
         Mapped without(String... columns) {
-            return new Mapped(schema, table, target, engine, sortingKeys, List.of(columns), partitionBy, ignored);
+            return new Mapped(
+                    schema, table, target, engine, sortingKeys, List.of(columns), partitionBy, ignored, seenIn);
         }
 
         Mapped ignoring(boolean deletes, boolean truncates) {
             return new Mapped(
-                    schema, table, target, engine, sortingKeys, excluded, partitionBy, new Ignored(deletes, truncates));
+                    schema,
+                    table,
+                    target,
+                    engine,
+                    sortingKeys,
+                    excluded,
+                    partitionBy,
+                    new Ignored(deletes, truncates),
+                    seenIn);
+        }
+
+        /** By the table that a view behind the target writes to. */
+        Mapped seenIn(String name) {
+            return new Mapped(schema, table, target, engine, sortingKeys, excluded, partitionBy, ignored, name);
         }
 
         Mapped partitionedBy(String expression) {
-            return new Mapped(schema, table, target, engine, sortingKeys, excluded, expression, ignored);
+            return new Mapped(schema, table, target, engine, sortingKeys, excluded, expression, ignored, seenIn);
         }
     }
 
@@ -117,7 +133,7 @@ record Scenario(
     }
 
     static Mapped table(String name, TableEngine engine) {
-        return new Mapped(null, name, name + "_{n}", engine, List.of(), List.of(), null, Ignored.NOTHING);
+        return new Mapped(null, name, name + "_{n}", engine, List.of(), List.of(), null, Ignored.NOTHING, null);
     }
 
     static final class Builder {

@@ -22,6 +22,10 @@ import java.util.List;
         fieldPath = ".sortingKeys",
         message = "a column stands twice in sortingKeys: name each once")
 @ValidationRule(
+        value = "self.tableEngine != 'Null' || !self.useCustomSortingKey && !has(self.partitionByExpr)",
+        fieldPath = ".tableEngine",
+        message = "tableEngine Null stores nothing: leave out useCustomSortingKey and partitionByExpr")
+@ValidationRule(
         value = "!self.targetTable.startsWith('_clickpipe_')",
         fieldPath = ".targetTable",
         message = "tables named _clickpipe_* hold the pipe's own state: choose another name")
@@ -65,7 +69,7 @@ public record TableMapping(
 
         @Default("ReplacingMergeTree")
         @JsonPropertyDescription(
-                "ReplacingMergeTree: one live row per key; read it with FINAL. MergeTree: append-only, every change is a row, with its operation and commit time; also for tables without a key.")
+                "ReplacingMergeTree: one live row per key; read it with FINAL. MergeTree: append-only, every change is a row, with its operation and commit time; also for tables without a key. \"Null\", in quotes, for else YAML takes it for nothing: as MergeTree, but nothing is stored; for materialized views.")
         TableEngine tableEngine,
 
         @Size(max = 1000)
@@ -78,6 +82,16 @@ public record TableMapping(
                 "Columns that are to become something else than their types become by themselves; the others need not be named.")
         List<ColumnMapping> columns,
 
+        @Default("false")
+        @JsonPropertyDescription(
+                "true: a row that is deleted in the source stays in the target as it was last. An UPDATE of the key is no delete. For what is committed from the edit on; it loads nothing anew.")
+        Boolean ignoreDeletes,
+
+        @Default("false")
+        @JsonPropertyDescription(
+                "true: a TRUNCATE of the source empties no target, and is not told in a MergeTree. For what is committed from the edit on; it loads nothing anew.")
+        Boolean ignoreTruncates,
+
         @Size(max = 253)
         @JsonPropertyDescription(
                 "Any text. A new value loads this table anew, beside the live one, and swaps; once for each value. The one present when the mapping is added starts nothing.")
@@ -87,6 +101,8 @@ public record TableMapping(
         excludedColumns = excludedColumns == null ? List.of() : List.copyOf(excludedColumns);
         useCustomSortingKey = useCustomSortingKey != null && useCustomSortingKey;
         sortingKeys = sortingKeys == null ? List.of() : List.copyOf(sortingKeys);
+        ignoreDeletes = ignoreDeletes != null && ignoreDeletes;
+        ignoreTruncates = ignoreTruncates != null && ignoreTruncates;
         columns = columns == null ? List.of() : List.copyOf(columns);
         partitionByExpr = partitionByExpr == null || partitionByExpr.isBlank() ? null : partitionByExpr;
         resync = resync == null || resync.isEmpty() ? null : resync;

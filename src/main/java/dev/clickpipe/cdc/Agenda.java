@@ -13,6 +13,7 @@ import java.util.stream.Stream;
  * @param from where the next connection begins
  * @param takeUp builds that are written from there on
  * @param cut append-only builds whose load has another boundary than the one below which the stream's rows were removed
+ * @param ignore builds of which other changes are to be ignored than so far
  * @param swap replacements that take the live tables' places; all of the pipe at once
  * @param follow the builds that are written, those taken up among them
  * @param awaited the next position at which something more is due; {@link Lsn#ZERO} when none is waited for
@@ -21,6 +22,7 @@ record Agenda(
         Lsn from,
         List<TableDefinition> takeUp,
         List<TableDefinition> cut,
+        List<TableDefinition> ignore,
         List<TableDefinition> swap,
         List<TableDefinition> follow,
         Lsn awaited) {
@@ -47,6 +49,10 @@ record Agenda(
                 from,
                 takeUp,
                 cut,
+                written.stream()
+                        .filter(build ->
+                                !build.ignored().equals(build.streaming().ignored()))
+                        .toList(),
                 swap ? replacements : List.of(),
                 Stream.concat(written.stream(), takeUp.stream()).toList(),
                 Stream.concat(
@@ -65,6 +71,7 @@ record Agenda(
                 from,
                 takeUp,
                 cut,
+                ignore,
                 swap,
                 follow.stream().filter(build -> build.streaming() != null).toList(),
                 awaited);
@@ -74,6 +81,7 @@ record Agenda(
     boolean isDue(Agenda begunWith) {
         return !(takeUp.isEmpty()
                 && cut.isEmpty()
+                && ignore.isEmpty()
                 && swap.isEmpty()
                 && followed().equals(begunWith.followed()));
     }
@@ -88,7 +96,7 @@ record Agenda(
 
     /** The same while nobody may swap. */
     Agenda withoutSwap() {
-        return new Agenda(from, takeUp, cut, List.of(), follow, awaited);
+        return new Agenda(from, takeUp, cut, ignore, List.of(), follow, awaited);
     }
 
     /** Those to read. */

@@ -9,6 +9,7 @@ import dev.clickpipe.clickhouse.Swap;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.clickhouse.TableDefinition.Streaming;
 import dev.clickpipe.clickhouse.TargetTable;
+import dev.clickpipe.clickhouse.Views;
 import dev.clickpipe.codec.SystemColumns;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
@@ -16,6 +17,9 @@ import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.postgres.PipeLock;
 import dev.clickpipe.postgres.PostgresClient;
+import dev.clickpipe.postgres.PostgresErrors;
+import dev.clickpipe.postgres.Slots;
+import java.sql.SQLException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -62,10 +66,33 @@ final class Builds {
         }
         agenda.takeUp().forEach(build -> {
             var published = source.published().get(build.build());
-            definitions.record(build, Streaming.takenUp(agenda.from().toString(), published));
+            definitions.record(
+                    build,
+                    Streaming.takenUp(agenda.from().toString(), published)
+                            .withIgnored(build.ignored(), Lsn.ZERO, Lsn.ZERO));
             LOG.info("{}: changes from {} on go to {}", build.source(), agenda.from(), build.target());
         });
+        // What is recorded of a build may have changed with it: the rest is due at the next connection.
         agenda.cut().forEach(build -> TableFailure.of(build, () -> cut(build)));
+        if (agenda.cut().isEmpty() && !agenda.ignore().isEmpty()) {
+            ignore(agenda.ignore(), agenda.from());
+        }
+    }
+
+    /**
+     * From the source's position of now on: all that any worker has read was committed before it, and is taken as it was then,
+     * should it be read again.
+     */
+    private void ignore(List<TableDefinition> builds, Lsn offset) {
+        try (var connection = postgres.connectImpatiently("position")) {
+            var now = Slots.retention(connection, pipe.slot()).current();
+            builds.forEach(build -> {
+                definitions.record(build, build.streaming().withIgnored(build.ignored(), now, offset));
+                LOG.info("{}: of what is committed from {} on {}", build.source(), now, build.ignored());
+            });
+        } catch (SQLException e) {
+            throw PostgresErrors.of(e, postgres.object());
+        }
     }
 
     /**
@@ -74,8 +101,10 @@ final class Builds {
      */
     private TableDefinition cut(TableDefinition build) {
         var boundary = new Version(Lsn.parse(build.boundary()), 0);
-        clickHouse.execute("ALTER TABLE " + identifier(build.target()) + " DELETE WHERE " + SystemColumns.VERSION
-                + " < toUInt128('" + boundary + "') SETTINGS mutations_sync = 2");
+        if (build.engine().stores()) {
+            clickHouse.execute("ALTER TABLE " + identifier(build.target()) + " DELETE WHERE " + SystemColumns.VERSION
+                    + " < toUInt128('" + boundary + "') SETTINGS mutations_sync = 2");
+        }
         LOG.info("{}: the load has what was committed before {}", build.source(), build.boundary());
         return definitions.record(build, build.streaming().withCut(build.boundary()));
     }
@@ -122,6 +151,12 @@ final class Builds {
         var definition = build.withDropped(from);
         var cut = build.streaming().cut();
         var boundary = cut == null ? Lsn.ZERO : Lsn.parse(cut);
+        TableFailure.of(build, () -> Views.countingTwice(clickHouse, build.target()))
+                .forEach(table -> LOG.warn(
+                        "{}, which a materialized view behind {} writes to, has no deduplication window: what is sent again"
+                                + " after a crash counts twice in it",
+                        table,
+                        build.target()));
         if (TableFailure.of(build, () -> TargetTable.deduplicates(clickHouse, build.target()))) {
             var last = tenure.last(build.build());
             return last == null

@@ -95,19 +95,20 @@ final class Changes {
             }
             case Delete delete -> {
                 long ordinal = transaction.next();
-                forEach(
-                        delete.relid(),
-                        ordinal,
-                        writer -> write(
-                                writer,
-                                ordinal,
-                                batch,
-                                rows -> writer.delete(rows, transaction, ordinal, delete.old())));
+                forEach(delete.relid(), ordinal, writer -> {
+                    if (!writer.target().ignored(transaction.commit()).deletes()) {
+                        write(writer, ordinal, batch, rows -> writer.delete(rows, transaction, ordinal, delete.old()));
+                    }
+                });
             }
             case Truncate truncate -> {
                 long ordinal = transaction.next();
                 for (long relid : truncate.relids()) {
-                    forEach(relid, ordinal, writer -> truncate(writer, ordinal, batch));
+                    forEach(relid, ordinal, writer -> {
+                        if (!writer.target().ignored(transaction.commit()).truncates()) {
+                            truncate(writer, ordinal, batch);
+                        }
+                    });
                 }
             }
         }

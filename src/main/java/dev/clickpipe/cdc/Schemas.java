@@ -183,6 +183,10 @@ final class Schemas {
                                 "column " + renamed.from() + " was renamed to it in the source, and the target has one"
                                         + " of that name already");
                     }
+                } else if (old && !build.engine().stores()) {
+                    clickHouse.execute(alter + "ADD COLUMN IF NOT EXISTS " + identifier(renamed.to()) + " "
+                            + target.columns().get(renamed.from()).type() + " AFTER " + identifier(renamed.from())
+                            + ", DROP COLUMN " + identifier(renamed.from()));
                 } else {
                     clickHouse.execute(
                             alter + "RENAME COLUMN " + identifier(renamed.from()) + " TO " + identifier(renamed.to()));
@@ -204,7 +208,8 @@ final class Schemas {
     private void add(TableDefinition build, TargetTable target, String alter, Added added) {
         var name = identifier(added.column().name());
         var type = added.column().clickHouseType();
-        var missing = missing(build, added);
+        // Where nothing is stored no row is from before.
+        var missing = build.engine().stores() ? missing(build, added) : null;
         var there = target.columns().get(added.column().name());
         if (there == null) {
             var after = added.after() != null && target.columns().containsKey(added.after())

@@ -1,6 +1,7 @@
 package dev.clickpipe.cdc;
 
 import dev.clickpipe.clickhouse.TableDefinition;
+import dev.clickpipe.clickhouse.TableDefinition.Ignored;
 import dev.clickpipe.codec.SystemColumns;
 import dev.clickpipe.postgres.Lsn;
 import java.util.List;
@@ -47,6 +48,11 @@ record Target(
     /** Every change is a row of its own. */
     boolean appendOnly() {
         return definition.engine().appendOnly();
+    }
+
+    /** What is left out of a transaction that committed there. */
+    Ignored ignored(Lsn commit) {
+        return definition.streaming().ignored(commit);
     }
 
     /** Whether a column that may be NULL in the source may be NULL here. */

@@ -30,6 +30,9 @@ final class TargetLookup implements UnchangedValues.Lookup {
     @Override
     public void find(
             Target target, Version before, List<RowKey> keys, List<Integer> columns, UnchangedValues.Found found) {
+        if (!target.definition().engine().stores()) {
+            return;
+        }
         int from = 0;
         while (from < keys.size()) {
             int to = from;

@@ -189,7 +189,12 @@ public final class ClickHouseClient implements AutoCloseable {
     public String engine(String engine) {
         var rows = query(
                 "SELECT engine FROM system.databases WHERE name = {database:String}", Map.of("database", database()));
-        return !rows.isEmpty() && "Replicated".equals(rows.getFirst().get("engine")) ? "Replicated" + engine : engine;
+        boolean replicates = engine.contains("MergeTree");
+        return replicates
+                        && !rows.isEmpty()
+                        && "Replicated".equals(rows.getFirst().get("engine"))
+                ? "Replicated" + engine
+                : engine;
     }
 
     /**

@@ -9,6 +9,7 @@ import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.postgres.PgType;
 import dev.clickpipe.postgres.SourceColumn;
 import dev.clickpipe.postgres.SourceShape;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.UUID;
@@ -27,6 +28,7 @@ import java.util.stream.Stream;
  *     {@link Followed}
  * @param highestColumn the highest {@code attnum} of the source when it was recorded: columns up to there that are not among
  *     {@code columns} are not wanted, whatever they are called later. 0 where that is not known
+ * @param ignored changes that are not to be carried over from now on; {@link Streaming#ignored} says which are
  * @param request what of the spec it was made for; null until it is recorded
  * @param replacement set while it is built beside a live table; null otherwise
  * @param publishing how the source publishes it; null where no stream follows
@@ -45,6 +47,7 @@ public record TableDefinition(
         List<String> sortingKey,
         List<Column> columns,
         int highestColumn,
+        Ignored ignored,
         Request request,
         Replacement replacement,
         Publishing publishing,
@@ -166,6 +169,22 @@ public record TableDefinition(
      */
     public record Publishing(String publication, String from) {}
 
+    /** Which changes of the source are not carried over. */
+    public record Ignored(boolean deletes, boolean truncates) {
+        public static final Ignored NOTHING = new Ignored(false, false);
+
+        /** For people. */
+        @Override
+        public String toString() {
+            return deletes && truncates
+                    ? "deletes and truncates are ignored"
+                    : deletes ? "deletes are ignored" : truncates ? "truncates are ignored" : "nothing is ignored";
+        }
+    }
+
+    /** @param from transactions that commit from this LSN on */
+    public record Ignoring(String from, Ignored ignored) {}
+
     /**
      * Recorded by the stream.
      *
@@ -175,25 +194,66 @@ public record TableDefinition(
      *     left out in between
      * @param failure why the stream writes this table no more; null: it does
      * @param followed the source's schema as the target has it; null: as it was recorded when the target was made
+     * @param ignoring what is ignored since when, in order: a transaction that is read again is always taken as it was the first
+     *     time. Null: nothing is
      */
     @JsonInclude(JsonInclude.Include.NON_NULL)
-    public record Streaming(String from, String cut, String published, Problem failure, Followed followed) {
+    public record Streaming(
+            String from, String cut, String published, Problem failure, Followed followed, List<Ignoring> ignoring) {
+        public Streaming {
+            ignoring = ignoring == null ? List.of() : List.copyOf(ignoring);
+        }
 
         /** One that is taken up. */
         public static Streaming takenUp(String from, String published) {
-            return new Streaming(from, null, published, null, null);
+            return new Streaming(from, null, published, null, null, null);
         }
 
         public Streaming withCut(String boundary) {
-            return new Streaming(from, boundary, published, null, followed);
+            return new Streaming(from, boundary, published, null, followed, ignoring);
         }
 
         public Streaming withFailure(Problem problem) {
-            return new Streaming(from, cut, published, problem, followed);
+            return new Streaming(from, cut, published, problem, followed, ignoring);
         }
 
         public Streaming withFollowed(Followed shape) {
-            return new Streaming(from, cut, published, failure, shape);
+            return new Streaming(from, cut, published, failure, shape, ignoring);
+        }
+
+        /**
+         * @param since no transaction that commits there or later was ever read
+         * @param offset no transaction that committed before is read again
+         */
+        public Streaming withIgnored(Ignored ignored, Lsn since, Lsn offset) {
+            if (ignored.equals(ignored())) {
+                return this;
+            }
+            var needed = new ArrayList<Ignoring>();
+            for (var one : ignoring) {
+                if (Lsn.parse(one.from()).compareTo(offset) <= 0) {
+                    needed.clear();
+                }
+                needed.add(one);
+            }
+            needed.add(new Ignoring(since.toString(), ignored));
+            return new Streaming(from, cut, published, failure, followed, needed);
+        }
+
+        /** What is ignored from now on. */
+        public Ignored ignored() {
+            return ignoring.isEmpty() ? Ignored.NOTHING : ignoring.getLast().ignored();
+        }
+
+        /** What is ignored of a transaction that committed there. */
+        public Ignored ignored(Lsn commit) {
+            var then = Ignored.NOTHING;
+            for (var one : ignoring) {
+                if (Lsn.parse(one.from()).compareTo(commit) <= 0) {
+                    then = one.ignored();
+                }
+            }
+            return then;
         }
     }
 
@@ -269,6 +329,7 @@ public record TableDefinition(
         keyColumns = List.copyOf(keyColumns);
         sortingKey = List.copyOf(sortingKey);
         columns = List.copyOf(columns);
+        ignored = ignored == null ? Ignored.NOTHING : ignored;
     }
 
     /** What source and mapping make of a table; nothing is built yet. */
@@ -296,12 +357,24 @@ public record TableDefinition(
                 null,
                 null,
                 null,
+                null,
                 null);
     }
 
     /** The same, knowing which columns the source had that are not replicated. */
     public TableDefinition withHighestColumn(int number) {
-        return with(build, target, keyColumns, columns, number, request, replacement, publishing, streaming, loading);
+        return with(
+                build,
+                target,
+                keyColumns,
+                columns,
+                number,
+                ignored,
+                request,
+                replacement,
+                publishing,
+                streaming,
+                loading);
     }
 
     /** How a column's values get there; those of the key by which a ReplacingMergeTree takes rows for the same stay distinct. */
@@ -376,6 +449,7 @@ public record TableDefinition(
                 followed == null ? keyColumns : followed.keyColumns(),
                 followed == null ? columns : followed.columns(),
                 highestColumn,
+                ignored,
                 request,
                 replacement,
                 publishing,
@@ -399,12 +473,49 @@ public record TableDefinition(
                         followed.dropped().stream().filter(column -> awaited.contains(column.number())))
                 .toList();
         return with(
-                build, target, keyColumns, all, highestColumn, request, replacement, publishing, streaming, loading);
+                build,
+                target,
+                keyColumns,
+                all,
+                highestColumn,
+                ignored,
+                request,
+                replacement,
+                publishing,
+                streaming,
+                loading);
     }
 
     /** The same, with rows identified by other columns. */
     public TableDefinition withKeyColumns(List<String> names) {
-        return with(build, target, names, columns, highestColumn, request, replacement, publishing, streaming, loading);
+        return with(
+                build,
+                target,
+                names,
+                columns,
+                highestColumn,
+                ignored,
+                request,
+                replacement,
+                publishing,
+                streaming,
+                loading);
+    }
+
+    /** The same, with other changes left out from now on. */
+    public TableDefinition withIgnored(Ignored changes) {
+        return with(
+                build,
+                target,
+                keyColumns,
+                columns,
+                highestColumn,
+                changes,
+                request,
+                replacement,
+                publishing,
+                streaming,
+                loading);
     }
 
     public TableDefinition withLoading(Loading loading) {
@@ -425,6 +536,7 @@ public record TableDefinition(
                 keyColumns,
                 columns,
                 highestColumn,
+                ignored,
                 request,
                 replacement,
                 publishing,
@@ -438,6 +550,7 @@ public record TableDefinition(
             List<String> keyColumns,
             List<Column> columns,
             int highestColumn,
+            Ignored ignored,
             Request request,
             Replacement replacement,
             Publishing publishing,
@@ -454,6 +567,7 @@ public record TableDefinition(
                 sortingKey,
                 columns,
                 highestColumn,
+                ignored,
                 request,
                 replacement,
                 publishing,

@@ -3,6 +3,7 @@ package dev.clickpipe.clickhouse;
 import static dev.clickpipe.clickhouse.ClickHouseClient.identifier;
 import static dev.clickpipe.clickhouse.ClickHouseClient.literal;
 
+import dev.clickpipe.api.TableEngine;
 import dev.clickpipe.clickhouse.TableText.Clause;
 import dev.clickpipe.codec.SystemColumns;
 import dev.clickpipe.pipe.Pipe;
@@ -26,7 +27,7 @@ import java.util.stream.Collectors;
  * @param comment by which a table that a pipe created is known, see {@link #comment}
  * @param columns by name
  * @param empty whether it has no row; false for what can't be read as a table
- * @param text its definition, taken apart; null for what is no MergeTree table
+ * @param text its definition, taken apart; null for what is neither a MergeTree table nor a Null table
  */
 public record TargetTable(
         String name,
@@ -41,6 +42,8 @@ public record TargetTable(
 
     /** What a server puts before an engine's name by itself. */
     private static final Pattern ENGINE_PREFIX = Pattern.compile("^(Replicated|Shared)");
+
+    private static final Pattern NULL = Pattern.compile("`?Null`?");
 
     private static final Pattern INTEGER = Pattern.compile("(U?)Int(\\d+)");
 
@@ -94,6 +97,9 @@ public record TargetTable(
     }
 
     static boolean deduplicates(String engineFull) {
+        if (NULL.matcher(engineFull).matches()) {
+            return true; // it has nothing to know again, and what is behind it is asked for itself
+        }
         boolean replicated = ENGINE_PREFIX.matcher(engineFull).find();
         return WINDOW.matcher(engineFull)
                 .results()
@@ -106,7 +112,7 @@ public record TargetTable(
     /** The engine with its arguments: FINAL reads the newest version of a row, and none of a deleted one. */
     public static String engine(TableDefinition definition, boolean deleteOnMerge) {
         if (definition.engine().appendOnly()) {
-            return "MergeTree";
+            return definition.engine().name();
         }
         return "ReplacingMergeTree(" + SystemColumns.VERSION + (deleteOnMerge ? ", " + SystemColumns.IS_DELETED : "")
                 + ")";
@@ -169,9 +175,11 @@ public record TargetTable(
             }
             previous = name;
         }
-        parts.addAll(text.others());
         var clauses = new EnumMap<Clause, String>(Clause.class);
-        clauses.putAll(text.clauses());
+        if (definition.engine().stores()) {
+            parts.addAll(text.others());
+            clauses.putAll(text.clauses());
+        }
         boolean sameKey = recorded == null
                 ? Set.of(sortingKey.replace("`", "").split(", ")).equals(Set.copyOf(definition.sortingKey()))
                 : recorded.sortingKey().equals(definition.sortingKey()) && recorded.engine() == definition.engine();
@@ -188,7 +196,8 @@ public record TargetTable(
             clauses.remove(Clause.PARTITION_BY);
         }
         var prefix = ENGINE_PREFIX.matcher(this.engine);
-        return createStatement(definition, parts, (prefix.find() ? prefix.group() : "") + engine, clauses, comment);
+        boolean prefixed = definition.engine().stores() && prefix.find();
+        return createStatement(definition, parts, (prefixed ? prefix.group() : "") + engine, clauses, comment);
     }
 
     /** @param type may have a default behind it */
@@ -208,6 +217,10 @@ public record TargetTable(
             String engine,
             Map<Clause, String> clauses,
             String comment) {
+        if (!definition.engine().stores()) {
+            return "CREATE TABLE " + identifier(definition.target()) + " (\n    " + String.join(",\n    ", columns)
+                    + "\n) ENGINE = " + engine + "\nCOMMENT " + literal(comment);
+        }
         // What a partition expression reads is known only to ClickHouse.
         boolean nullableKey = definition.columns().stream()
                 .anyMatch(column -> column.clickHouseType().contains("Nullable(")
@@ -391,6 +404,7 @@ public record TargetTable(
                 });
         var engine = (String) table.get("engine");
         boolean mergeTree = engine.endsWith("MergeTree");
+        boolean stores = !engine.equals(TableEngine.Null.name());
         return Optional.of(new TargetTable(
                 name,
                 engine,
@@ -399,11 +413,12 @@ public record TargetTable(
                 partitionColumns,
                 (String) table.get("comment"),
                 columns,
-                mergeTree
-                        && clickHouse
-                                .query("SELECT 1 FROM " + identifier(name) + " LIMIT 1", Map.of())
-                                .isEmpty(),
-                mergeTree
+                !stores
+                        || mergeTree
+                                && clickHouse
+                                        .query("SELECT 1 FROM " + identifier(name) + " LIMIT 1", Map.of())
+                                        .isEmpty(),
+                mergeTree || !stores
                         ? TableText.parse((String) table.get("create_table_query"), (String) table.get("engine_full"))
                         : null));
     }

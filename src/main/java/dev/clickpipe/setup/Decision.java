@@ -11,7 +11,7 @@ enum Decision {
     KEEP,
     /** It has no target yet. */
     BUILD,
-    /** Its target was made for something else but is not loaded, so that nobody misses it: it is made anew in its place. */
+    /** Its target was made for something else, but nobody misses what is in it, or nothing is: it is made anew in its place. */
     BUILD_IN_PLACE,
     /** Its target was made for something else: another one is built beside it, in place of one that is no longer wanted. */
     REPLACE,
@@ -57,6 +57,9 @@ enum Decision {
         }
         if (replacementServes) {
             return KEEP;
+        }
+        if (!live.get().engine().stores() && !wanted.layout().engine().stores()) {
+            return BUILD_IN_PLACE; // a load beside it would pass by the views
         }
         return live.get().loaded() || replacement.isPresent() || found == Found.THEIRS ? REPLACE : BUILD_IN_PLACE;
     }

@@ -3,6 +3,7 @@ package dev.clickpipe.setup;
 import dev.clickpipe.api.ReplicationMode;
 import dev.clickpipe.api.TableMapping;
 import dev.clickpipe.clickhouse.TableDefinition;
+import dev.clickpipe.clickhouse.TableDefinition.Ignored;
 import dev.clickpipe.clickhouse.TargetTable;
 import dev.clickpipe.codec.UnsuitableType;
 import dev.clickpipe.pipe.Pipe;
@@ -58,6 +59,10 @@ final class KeyRules {
         var columns = columns();
         var key = key();
         var sortingKey = mapping.useCustomSortingKey() ? mapping.sortingKeys() : key;
+        if (!mapping.tableEngine().stores()) {
+            sortingKey = List.of();
+            checkNoLayout();
+        }
         checkCustomKey();
         if (!mapping.tableEngine().appendOnly()) {
             checkReplacingKey(key, sortingKey);
@@ -80,8 +85,13 @@ final class KeyRules {
                 .withHighestColumn(table.columns().stream()
                         .mapToInt(SourceColumn::number)
                         .max()
-                        .orElse(0));
+                        .orElse(0))
+                .withIgnored(ignored(mapping));
         return new Result(definition, List.copyOf(problems));
+    }
+
+    static Ignored ignored(TableMapping mapping) {
+        return new Ignored(mapping.ignoreDeletes(), mapping.ignoreTruncates());
     }
 
     /** The column as it is chosen; where that can't be, as its type is mapped by itself. */
@@ -180,6 +190,15 @@ final class KeyRules {
             return primaryKey;
         }
         return table.identity() == ReplicaIdentity.INDEX ? table.identityColumns() : List.of();
+    }
+
+    private void checkNoLayout() {
+        if (mapping.useCustomSortingKey() || mapping.partitionByExpr() != null) {
+            problem(
+                    "LayoutWithoutStorage",
+                    "tableEngine Null stores nothing, and has neither a sorting key nor partitions",
+                    "Leave out useCustomSortingKey and partitionByExpr; or use tableEngine: MergeTree");
+        }
     }
 
     private void checkCustomKey() {

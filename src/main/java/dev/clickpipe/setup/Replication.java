@@ -120,14 +120,22 @@ final class Replication {
         return Optional.of(publishing);
     }
 
-    /** How a table is published already whose changes are followed, in the publication where it belongs. */
+    /**
+     * How a table is published already whose changes are followed, in the publication where it belongs. With a position, so that
+     * nothing is loaded before the stream has taken the new build up: what is committed in between would go to the former alone.
+     */
     private Optional<Publishing> followed(Recorded recorded, SourceChecks.Table table) {
         return recorded.followed(pipe).stream()
                 .filter(build -> build.source().equals(table.mapping().source())
                         && (build.streaming() == null || build.streaming().failure() == null))
                 .map(TableDefinition::publishing)
                 .filter(publishing -> publishing.publication().equals(publication(table)))
-                .findFirst();
+                .findFirst()
+                .map(publishing -> publishing.from() != null
+                        ? publishing
+                        : new Publishing(
+                                publishing.publication(),
+                                recorded.offset().orElseThrow().lsn().toString()));
     }
 
     /** Its tables, of each publication that is there and concerns the pipe. */

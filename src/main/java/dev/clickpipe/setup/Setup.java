@@ -240,6 +240,7 @@ public final class Setup implements Mode {
             definitions.record(build.withPublishing(published.get().get(build.source())));
             tellWhatMaySurprise(sources.get(build.source()));
         }
+        work.tables().forEach(this::recordIgnored);
         leave(Stream.concat(work.kept(), built.stream()).toList());
         return true;
     }
@@ -253,6 +254,14 @@ public final class Setup implements Mode {
                 LOG.info("{}: {} is followed by no stream any more", build.source(), build.target());
             }
         }
+    }
+
+    /** That much of a mapping changes in place: the stream takes it up. */
+    private void recordIgnored(Work.Table table) {
+        var ignored = KeyRules.ignored(table.mapping());
+        table.kept().stream()
+                .filter(build -> !build.ignored().equals(ignored))
+                .forEach(build -> definitions.record(build.withIgnored(ignored)));
     }
 
     /** What is to be loaded now. */

@@ -78,6 +78,9 @@ final class Targets {
     }
 
     private TableDefinition build(TableDefinition wanted, Work.Table table) {
+        if (table.found() == Decision.Found.OURS_EMPTY && !wanted.engine().stores()) {
+            return buildInPlace(table, wanted); // it looks empty always, and may have been mapped before
+        }
         if (table.found() == Decision.Found.OURS_EMPTY) {
             TargetTable.drop(clickHouse, wanted.target()); // of a Setup that did not come to its end
         }

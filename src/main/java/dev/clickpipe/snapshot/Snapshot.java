@@ -277,7 +277,15 @@ public final class Snapshot implements Mode {
             clickHouse.execute("KILL QUERY WHERE user = currentUser() AND Settings['log_comment'] = "
                     + ClickHouseClient.literal(definition.loadComment()) + " SYNC");
         }
-        if (pipe.settings().replicationMode().streams()) {
+        if (!definition.engine().stores()) {
+            if (anew) {
+                LOG.warn(
+                        "{}: its load begins anew, and what is behind {} sees its rows again: those of the load before have"
+                                + " another _clickpipe_version",
+                        definition.source(),
+                        definition.target());
+            }
+        } else if (pipe.settings().replicationMode().streams()) {
             removeBefore(session.boundary(), definition);
         } else {
             // The limits are there against dropping large tables by mistake; what goes here is a part of a load.

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.clickpipe.api.TableEngine;
 import dev.clickpipe.clickhouse.TableDefinition;
+import dev.clickpipe.clickhouse.TableDefinition.Ignored;
+import dev.clickpipe.clickhouse.TableDefinition.Ignoring;
 import dev.clickpipe.clickhouse.TableDefinition.Loading;
 import dev.clickpipe.clickhouse.TableDefinition.Publishing;
 import dev.clickpipe.clickhouse.TableDefinition.Replacement;
@@ -13,6 +15,7 @@ import dev.clickpipe.postgres.Lsn;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Collectors;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -101,6 +104,31 @@ class AgendaTest {
         assertThat(agenda.isDue(begun)).isEqualTo(due);
     }
 
+    /** What is ignored since when: of a transaction that may be read again what was ignored of it before. */
+    @Test
+    void whatIsIgnoredBeginsBehindEverythingThatWasRead() {
+        var deletes = new Ignored(true, false);
+        var truncates = new Ignored(false, true);
+        var wanted = parse("a R - 0/10 - - -").withIgnored(deletes);
+        assertThat(Agenda.of(List.of(wanted), OFFSET).ignore()).containsExactly(wanted);
+
+        var once = wanted.streaming().withIgnored(deletes, Lsn.parse("0/70"), OFFSET);
+        assertThat(Agenda.of(List.of(wanted.withStreaming(once)), OFFSET).ignore())
+                .isEmpty();
+        assertThat(once.ignored(Lsn.parse("0/6F"))).isEqualTo(Ignored.NOTHING);
+        assertThat(once.ignored(Lsn.parse("0/70"))).isEqualTo(deletes);
+
+        var twice = once.withIgnored(truncates, Lsn.parse("0/80"), Lsn.parse("0/60"));
+        assertThat(List.of("0/6F", "0/7F", "0/80"))
+                .extracting(lsn -> twice.ignored(Lsn.parse(lsn)))
+                .containsExactly(Ignored.NOTHING, deletes, truncates);
+        // what nobody reads again is forgotten
+        assertThat(twice.withIgnored(Ignored.NOTHING, Lsn.parse("0/90"), Lsn.parse("0/85"))
+                        .ignoring())
+                .extracting(Ignoring::from)
+                .containsExactly("0/80", "0/90");
+    }
+
     private static String names(List<TableDefinition> definitions) {
         return definitions.stream().map(TableDefinition::build).sorted().collect(Collectors.joining(" "));
     }
@@ -125,6 +153,7 @@ class AgendaTest {
                 List.of(),
                 0,
                 null,
+                null,
                 replaces ? new Replacement(live, "uuid") : null,
                 new Publishing("publication", fields.get(2)),
                 fields.get(3) == null
@@ -134,6 +163,7 @@ class AgendaTest {
                                 fields.get(4),
                                 null,
                                 failed ? new Problem("Bad", "table " + live, "is bad", null) : null,
+                                null,
                                 null),
                 fields.get(5) == null ? null : new Loading(fields.get(5), fields.get(6)));
     }

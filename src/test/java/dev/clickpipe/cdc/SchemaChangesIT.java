@@ -305,6 +305,36 @@ class SchemaChangesIT {
         }
     }
 
+    /** Its columns are no more than names for what views read. */
+    @Test
+    void aNullTable() throws Exception {
+        postgres.execute("CREATE TABLE nothing (id int PRIMARY KEY, v text, n int)");
+        try (var pipe = pipe().table("nothing", TableEngine.Null).start()) {
+            clickHouse.query("CREATE TABLE nothing_seen (id Int32, w String) ENGINE = MergeTree ORDER BY id"
+                    + " SETTINGS non_replicated_deduplication_window = 100");
+            clickHouse.query("CREATE MATERIALIZED VIEW nothing_id TO nothing_seen AS SELECT id FROM nothing");
+            postgres.transaction(
+                    "INSERT INTO nothing VALUES (1, 'x', 1)",
+                    "ALTER TABLE nothing ADD c int NOT NULL DEFAULT 5",
+                    "ALTER TABLE nothing RENAME v TO w",
+                    "ALTER TABLE nothing ALTER n TYPE bigint",
+                    "INSERT INTO nothing VALUES (2, 'y', 2, 6)");
+            pipe.awaitConfirmed();
+            assertThat(columns("nothing"))
+                    .containsExactly(
+                            List.of("id", "Int32"),
+                            List.of("w", "Nullable(String)"),
+                            List.of("n", "Nullable(Int64)"),
+                            List.of("c", "Int32"));
+            assertThat(clickHouse.rows("SELECT id FROM nothing_seen ORDER BY id"))
+                    .containsExactly(List.of("1"), List.of("2"));
+
+            clickHouse.query("CREATE MATERIALIZED VIEW nothing_w TO nothing_seen AS SELECT id, w FROM nothing");
+            postgres.execute("ALTER TABLE nothing RENAME w TO z", "INSERT INTO nothing VALUES (3, 'z', 3)");
+            assertThat(awaitParked(pipe, "nothing").reason()).isEqualTo("TargetNotAltered");
+        }
+    }
+
     /** No row comes that would tell. */
     @Test
     void nobodyWrites() throws Exception {

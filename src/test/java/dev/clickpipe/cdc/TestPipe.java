@@ -95,7 +95,18 @@ final class TestPipe implements AutoCloseable {
 
         Builder table(String name, TableEngine engine, List<ColumnMapping> columns, String... excluded) {
             mappings.add(new TableMapping(
-                    "public", name, name, List.of(excluded), false, List.of(), engine, null, columns, null));
+                    "public",
+                    name,
+                    name,
+                    List.of(excluded),
+                    false,
+                    List.of(),
+                    engine,
+                    null,
+                    columns,
+                    null,
+                    null,
+                    null));
             return this;
         }
 
@@ -108,6 +119,8 @@ final class TestPipe implements AutoCloseable {
                     true,
                     List.of(columns),
                     TableEngine.ReplacingMergeTree,
+                    null,
+                    null,
                     null,
                     null,
                     null));

@@ -150,6 +150,8 @@ final class FakeDatabases {
                 m.tableEngine(),
                 m.partitionByExpr(),
                 m.columns(),
+                m.ignoreDeletes(),
+                m.ignoreTruncates(),
                 null);
     }
 

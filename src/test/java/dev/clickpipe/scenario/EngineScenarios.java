@@ -3,12 +3,26 @@ package dev.clickpipe.scenario;
 import static dev.clickpipe.scenario.Scenario.scenario;
 import static dev.clickpipe.scenario.Scenario.table;
 
+import dev.clickpipe.api.TableEngine;
 import java.util.List;
 
 /** Targets: histories, those that the user made, partitions. */
 final class EngineScenarios {
     private static final String SYSTEM =
             "_clickpipe_version UInt128, _clickpipe_is_deleted UInt8, _clickpipe_synced_at DateTime64(9) DEFAULT now64(9)";
+
+    private static final String HISTORY =
+            SYSTEM + ", _clickpipe_operation LowCardinality(String), _clickpipe_committed_at DateTime64(6, 'UTC')";
+
+    /** A Null table, and a view that keeps what goes through it. */
+    private static String[] seen(String columns) {
+        return new String[] {
+            "CREATE TABLE t_{n} (" + columns + ", mine DateTime DEFAULT now(), " + HISTORY + ") ENGINE = Null",
+            "CREATE TABLE seen_{n} (" + columns + ", " + HISTORY
+                    + ") ENGINE = MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 1000",
+            "CREATE MATERIALIZED VIEW view_{n} TO seen_{n} AS SELECT * EXCEPT mine FROM t_{n}"
+        };
+    }
 
     private EngineScenarios() {}
 
@@ -63,6 +77,32 @@ final class EngineScenarios {
                         .history("t")
                         .step("INSERT INTO t SELECT i, i FROM generate_series(1, 10) i")
                         .step("UPDATE t SET v = -v", "DELETE FROM t WHERE id = 9")
+                        .build(),
+                scenario("a view behind a Null target sees every change once, in its order")
+                        .given("CREATE TABLE t (id int PRIMARY KEY, v text)")
+                        .destination(seen("id Int32, v Nullable(String)"))
+                        .map(table("t", TableEngine.Null).seenIn("seen_{n}"))
+                        .step("INSERT INTO t SELECT i, 'v' FROM generate_series(1, 10) i")
+                        .transaction(
+                                "UPDATE t SET v = 'a'",
+                                "DELETE FROM t WHERE id = 1",
+                                "INSERT INTO t VALUES (1, 'again')",
+                                "UPDATE t SET id = id + 100 WHERE id > 7")
+                        .step(
+                                "DELETE FROM t WHERE id > 105",
+                                "TRUNCATE t",
+                                "INSERT INTO t VALUES (1, 'x'), (2, 'y')",
+                                "UPDATE t SET v = NULL WHERE id = 2")
+                        .build(),
+                scenario("unchanged large values through a Null target")
+                        .given(
+                                "CREATE TABLE t (id int PRIMARY KEY, v int, big text)",
+                                "ALTER TABLE t ALTER big SET STORAGE EXTERNAL")
+                        .destination(seen("id Int32, v Nullable(Int32), big Nullable(String)"))
+                        .map(table("t", TableEngine.Null).seenIn("seen_{n}"))
+                        .step("INSERT INTO t SELECT i, i, repeat('b' || i, 2000) FROM generate_series(1, 10) i")
+                        .step("UPDATE t SET v = -v WHERE id < 6", "UPDATE t SET id = id + 100 WHERE id < 3")
+                        .step("UPDATE t SET v = 0", "UPDATE t SET big = 'small' WHERE id > 8", "UPDATE t SET v = 1")
                         .build(),
                 scenario("PARTITION BY a column of the sorting key that changes leaves one live row")
                         .given(

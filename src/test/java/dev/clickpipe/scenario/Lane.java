@@ -44,6 +44,8 @@ final class Lane implements AutoCloseable {
                         table.engine(),
                         table.partitionBy(),
                         null,
+                        table.ignored().deletes(),
+                        table.ignored().truncates(),
                         null))
                 .toList();
     }
@@ -91,6 +93,11 @@ final class Lane implements AutoCloseable {
 
     String target(Mapped table) {
         return named(table.target());
+    }
+
+    /** What is compared with the source. */
+    String compared(Mapped table) {
+        return table.seenIn() == null ? target(table) : named(table.seenIn());
     }
 
     /** The table, or the query by which it is compared, as a view; quoted. */

@@ -20,7 +20,18 @@ final class Oracle implements AutoCloseable {
     private final String slot;
 
     /** @param commit LSN of the commit record */
-    record Change(long commit, String operation) {}
+    record Told(long commit, String operation) {}
+
+    /** @param moves whether it is the half of an UPDATE that ends the row under its old key */
+    record Change(long commit, String operation, boolean moves) {
+        Told told() {
+            return new Told(commit, operation);
+        }
+
+        boolean isDelete() {
+            return operation.equals("delete") && !moves;
+        }
+    }
 
     Oracle(Postgres postgres, Pipe pipe) {
         this.postgres = postgres;
@@ -46,16 +57,16 @@ final class Oracle implements AutoCloseable {
                 case 'R' -> relations.put(message.getInt(), Relation.read(message));
                 case 'I', 'D' -> {
                     if (relations.get(message.getInt()).is(schema, table)) {
-                        changes.add(new Change(commit, type == 'I' ? "insert" : "delete"));
+                        changes.add(new Change(commit, type == 'I' ? "insert" : "delete", false));
                     }
                 }
                 case 'U' -> {
                     var relation = relations.get(message.getInt());
                     if (relation.is(schema, table)) {
                         if (moved(message, relation, key)) {
-                            changes.add(new Change(commit, "delete"));
+                            changes.add(new Change(commit, "delete", true));
                         }
-                        changes.add(new Change(commit, "update"));
+                        changes.add(new Change(commit, "update", false));
                     }
                 }
                 case 'T' -> {
@@ -63,7 +74,7 @@ final class Oracle implements AutoCloseable {
                     message.get();
                     for (int i = 0; i < count; i++) {
                         if (relations.get(message.getInt()).is(schema, table)) {
-                            changes.add(new Change(commit, "truncate"));
+                            changes.add(new Change(commit, "truncate", false));
                         }
                     }
                 }

@@ -83,6 +83,29 @@ final class PublicationScenarios {
                                 "UPDATE t SET id = id + 101 WHERE id IN (3, 4)",
                                 "UPDATE t SET part = 3 - part WHERE id IN (5, 6)")
                         .build(),
+                scenario("rows that leave a row filter stay where deletes are ignored")
+                        .since(15)
+                        // a load brings what passes the filter when it comes
+                        .without(
+                                RunShape.Kind.SNAPSHOT_ONLY,
+                                RunShape.Kind.SPLIT,
+                                RunShape.Kind.LOAD_BESIDE,
+                                RunShape.Kind.RESYNC)
+                        .given(
+                                "CREATE TABLE t (id int PRIMARY KEY, v int)",
+                                "ALTER TABLE t REPLICA IDENTITY FULL",
+                                "CREATE TABLE kept (LIKE t INCLUDING ALL)")
+                        .map(table("t").ignoring(true, false))
+                        .published("\"{schema}\".t WHERE (v > 10)")
+                        .expect("t", "SELECT * FROM kept")
+                        .step(
+                                "INSERT INTO t SELECT i, i FROM generate_series(1, 20) i",
+                                "INSERT INTO kept SELECT * FROM t WHERE v > 10")
+                        .step(
+                                "UPDATE t SET v = 1 WHERE id > 15",
+                                "UPDATE t SET v = 99 WHERE id = 20",
+                                "UPDATE kept SET v = 99 WHERE id = 20")
+                        .build(),
                 scenario("a history of a user's publication")
                         .since(15)
                         .given("CREATE TABLE t (id int PRIMARY KEY, v int)")

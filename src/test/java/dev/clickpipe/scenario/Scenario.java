@@ -1,6 +1,7 @@
 package dev.clickpipe.scenario;
 
 import dev.clickpipe.api.TableEngine;
+import dev.clickpipe.clickhouse.TableDefinition.Ignored;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
@@ -36,6 +37,7 @@ record Scenario(
      * A table and how it is mapped.
      *
      * @param schema null: the scenario's
+     * @param seenIn the table that is compared; null: the target
      */
     record Mapped(
             String schema,
@@ -44,26 +46,47 @@ record Scenario(
             TableEngine engine,
             List<String> sortingKeys,
             List<String> excluded,
-            String partitionBy) {
+            String partitionBy,
+            Ignored ignored,
+            String seenIn) {
 
         Mapped to(String name) {
-            return new Mapped(schema, table, name, engine, sortingKeys, excluded, partitionBy);
+            return new Mapped(schema, table, name, engine, sortingKeys, excluded, partitionBy, ignored, seenIn);
         }
 
         Mapped of(String otherSchema) {
-            return new Mapped(otherSchema, table, target, engine, sortingKeys, excluded, partitionBy);
+            return new Mapped(otherSchema, table, target, engine, sortingKeys, excluded, partitionBy, ignored, seenIn);
         }
 
         Mapped sortedBy(String... columns) {
-            return new Mapped(schema, table, target, engine, List.of(columns), excluded, partitionBy);
+            return new Mapped(schema, table, target, engine, List.of(columns), excluded, partitionBy, ignored, seenIn);
         }
 
         Mapped without(String... columns) {
-            return new Mapped(schema, table, target, engine, sortingKeys, List.of(columns), partitionBy);
+            return new Mapped(
+                    schema, table, target, engine, sortingKeys, List.of(columns), partitionBy, ignored, seenIn);
+        }
+
+        Mapped ignoring(boolean deletes, boolean truncates) {
+            return new Mapped(
+                    schema,
+                    table,
+                    target,
+                    engine,
+                    sortingKeys,
+                    excluded,
+                    partitionBy,
+                    new Ignored(deletes, truncates),
+                    seenIn);
+        }
+
+        /** By the table that a view behind the target writes to. */
+        Mapped seenIn(String name) {
+            return new Mapped(schema, table, target, engine, sortingKeys, excluded, partitionBy, ignored, name);
         }
 
         Mapped partitionedBy(String expression) {
-            return new Mapped(schema, table, target, engine, sortingKeys, excluded, expression);
+            return new Mapped(schema, table, target, engine, sortingKeys, excluded, expression, ignored, seenIn);
         }
     }
 
@@ -110,7 +133,7 @@ record Scenario(
     }
 
     static Mapped table(String name, TableEngine engine) {
-        return new Mapped(null, name, name + "_{n}", engine, List.of(), List.of(), null);
+        return new Mapped(null, name, name + "_{n}", engine, List.of(), List.of(), null, Ignored.NOTHING, null);
     }
 
     static final class Builder {

@@ -52,7 +52,7 @@ final class ScenarioPipe implements AutoCloseable {
     /** The marker's. */
     private final String schema;
 
-    private final List<TableMapping> mappings;
+    private List<TableMapping> mappings;
     private final ClickHouseClient destination;
     private final PostgresClient source;
     private Pipe pipe;
@@ -68,17 +68,22 @@ final class ScenarioPipe implements AutoCloseable {
         this.postgres = postgres;
         this.clickHouse = clickHouse;
         this.schema = schema;
-        this.mappings = Stream.concat(
-                        mappings.stream(),
-                        Stream.of(new TableMapping(
-                                schema, MARKER, MARKER, List.of(), false, List.of(), null, null, null, null)))
-                .toList();
+        this.mappings = withMarker(mappings);
         pipe = new Pipe("test", "scenario", UUID.randomUUID().toString(), spec(settings, null));
         var credentials = new CredentialFiles(credentials());
         source = new PostgresClient(pipe, credentials);
         destination = new ClickHouseClient(pipe, credentials);
         postgres.execute(
                 "CREATE SCHEMA " + Names.postgres(schema), "CREATE TABLE " + marker() + " (id int PRIMARY KEY)");
+    }
+
+    private List<TableMapping> withMarker(List<TableMapping> tables) {
+        return Stream.concat(
+                        tables.stream(),
+                        Stream.of(new TableMapping(
+                                schema, MARKER, MARKER, List.of(), false, List.of(), null, null, null, null, null,
+                                null)))
+                .toList();
     }
 
     private ClickPipeSpec spec(PostgresSettings settings, String resync) {
@@ -151,12 +156,26 @@ final class ScenarioPipe implements AutoCloseable {
         worker = null;
     }
 
-    /** A new token: everything is loaded anew, beside the live tables, which it replaces. */
+    /** A new token: everything is loaded anew, beside the live tables, which it is about to replace. */
     void resync() throws InterruptedException {
         pipe = new Pipe(pipe.namespace(), pipe.name(), pipe.uid(), spec(pipe.settings(), "again"));
         setUp();
         load();
+    }
+
+    void awaitSwapped() {
         waiting().until(() -> checked(definitions().stream().noneMatch(TableDefinition::replaces)));
+    }
+
+    /** Other mappings: Setup has accepted them when this returns. */
+    void edit(List<TableMapping> others) throws InterruptedException {
+        mappings = withMarker(others);
+        pipe = new Pipe(
+                pipe.namespace(),
+                pipe.name(),
+                pipe.uid(),
+                spec(pipe.settings(), pipe.spec().resync()));
+        setUp();
     }
 
     List<TableDefinition> definitions() {

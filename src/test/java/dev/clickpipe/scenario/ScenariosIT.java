@@ -55,6 +55,11 @@ class ScenariosIT {
     }
 
     @TestFactory
+    Stream<DynamicNode> ignoring() {
+        return section(IgnoringScenarios.all());
+    }
+
+    @TestFactory
     Stream<DynamicNode> partitionsAndInheritance() {
         return section(PartitionScenarios.all());
     }

@@ -10,6 +10,7 @@ import dev.clickpipe.clickhouse.Swap;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.clickhouse.TableDefinition.Loading;
 import dev.clickpipe.clickhouse.TargetTable;
+import dev.clickpipe.clickhouse.Views;
 import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.Stop;
@@ -157,9 +158,10 @@ class EditIT {
         var beside = build("a_resync");
         assertThat(beside.replacement().live()).isEqualTo("a");
         assertThat(beside.request().resync()).isEqualTo("B");
-        assertThat(beside.publishing())
+        assertThat(beside.publishing().publication())
                 .as("its changes are followed already")
-                .isEqualTo(build("a").publishing());
+                .isEqualTo(build("a").publishing().publication());
+        assertThat(beside.loadable()).as("before the stream writes it too").isFalse();
         assertThat(slot()).isEqualTo(slot);
         assertThat(setup.status().load())
                 .extracting("tablesDone", "tablesTotal", "replacements")
@@ -295,6 +297,44 @@ class EditIT {
         assertThat(tables()).containsExactly("a", "b");
         assertThat(builds()).containsExactly("a", "b");
         assertThat(published()).hasSize(2);
+    }
+
+    /** A load beside it would pass by the views. */
+    @Test
+    void aNullTableIsLoadedAgainInItsPlace() throws InterruptedException {
+        world.source("CREATE TABLE d (id int PRIMARY KEY, x text, y text)");
+        world.pipe().map("public.d", "tableEngine: 'Null'", "excludedColumns: [y]");
+        world.run();
+        definitions.record(build("d"), new Loading("0/1", "0/2"));
+        world.destination(
+                "ALTER TABLE d ADD COLUMN mine Int8 DEFAULT 7",
+                "CREATE TABLE seen (id Int32, mine Int8) ENGINE = MergeTree ORDER BY id",
+                "CREATE MATERIALIZED VIEW view TO seen AS SELECT id, mine FROM d");
+        var first = build("d");
+
+        for (var mapping : List.of("resync: again", "resync: again\n      excludedColumns: [x]")) {
+            world.pipe().unmap().map("public.a").map("public.b").map("public.d", "tableEngine: 'Null'", mapping);
+            world.run();
+            assertThat(builds()).containsExactly("a", "b", "d");
+            assertThat(build("d").build()).isNotEqualTo(first.build());
+            assertThat(build("d").loaded()).isFalse();
+            assertThat(build("d").loadable()).as("before the stream writes it").isFalse();
+        }
+        assertThat(world.clickHouse().query("SHOW CREATE TABLE d FORMAT TSVRaw"))
+                .contains("`y` ", "`mine` Int8 DEFAULT 7")
+                .doesNotContain("`x`");
+        world.destination("INSERT INTO d (id) VALUES (1)");
+        assertThat(world.clickHouse().query("SELECT * FROM seen")).isEqualTo("1\t7");
+        assertThat(Views.countingTwice(world.pipe().clickHouseClient(), "d")).hasSize(1);
+        world.destination("ALTER TABLE seen MODIFY SETTING non_replicated_deduplication_window = 100");
+        assertThat(Views.countingTwice(world.pipe().clickHouseClient(), "d")).isEmpty();
+
+        world.pipe().unmap().map("public.a").map("public.b");
+        world.run();
+        world.pipe().map("public.d", "tableEngine: 'Null'");
+        world.run();
+        assertThat(world.clickHouse().query("SHOW CREATE TABLE d FORMAT TSVRaw"))
+                .contains("`x` ", "`mine` Int8");
     }
 
     @Test

@@ -208,6 +208,19 @@ class SetupIT {
                         "SortingKeyBeyondIdentity|table public.b|REPLICA IDENTITY FULL",
                         "SortingKeyBeyondIdentity|table public.c|REPLICA IDENTITY FULL"),
                 refusal(
+                        "a layout for a Null table",
+                        world -> {
+                            world.source("CREATE TABLE a (id int PRIMARY KEY, x text)");
+                            world.pipe()
+                                    .map(
+                                            "public.a",
+                                            "useCustomSortingKey: true",
+                                            "sortingKeys: [x, id]",
+                                            "partitionByExpr: id",
+                                            "tableEngine: 'Null'");
+                        },
+                        "LayoutWithoutStorage|table public.a|neither a sorting key nor partitions"),
+                refusal(
                         "excluded columns: unknown, of the key, all of them",
                         world -> {
                             world.source(

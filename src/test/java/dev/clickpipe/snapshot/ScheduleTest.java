@@ -152,6 +152,7 @@ class ScheduleTest {
                 null,
                 null,
                 null,
+                null,
                 null);
     }
 }

@@ -90,7 +90,7 @@ class SourceReplacedIT {
                     Thread.currentThread().interrupt();
                 }
             });
-            new Snapshot(pipe.pipe(), pipe.postgresClient(), clickHouse, new SimpleMeterRegistry()).run(new Stop());
+            new Snapshot(pipe.pipe(), pipe.postgresClient(), clickHouse, new SimpleMeterRegistry(), 1).run(new Stop());
             for (var table : List.of("current", "history")) {
                 await().atMost(PATIENCE)
                         .pollInterval(Duration.ofMillis(200))

@@ -42,6 +42,15 @@ public final class ChunkLedger {
         public boolean loaded() {
             return entries.stream().allMatch(Entry::loaded);
         }
+
+        public long rows() {
+            return entries.stream().mapToLong(Entry::rows).sum();
+        }
+
+        /** Stands for a chunk in all workers. */
+        public String name(Entry entry) {
+            return build + ":" + generation + ":" + entry.number();
+        }
     }
 
     /** @param rows how many were inserted; 0 while not loaded */
@@ -143,6 +152,17 @@ public final class ChunkLedger {
         var columns = new ArrayList<>(PLANNED);
         columns.addAll(List.of("loaded", "lsn", "rows"));
         clickHouse.insert(new ClickHouseClient.Insert(TABLE, columns, TypeMapping.INSERT_SETTINGS, row::writeTo));
+    }
+
+    /** Whether a worker has loaded the chunk by now. */
+    public boolean isLoaded(Plan plan, Entry entry) {
+        return !clickHouse
+                .query(
+                        "SELECT 1 FROM " + TABLE
+                                + " WHERE pipe = {pipe:String} AND build = {build:String} AND generation = "
+                                + plan.generation() + " AND chunk = " + entry.number() + " AND loaded LIMIT 1",
+                        Map.of("pipe", pipe.uid(), "build", plan.build()))
+                .isEmpty();
     }
 
     /** Removes the plans of one build; there may be none. */

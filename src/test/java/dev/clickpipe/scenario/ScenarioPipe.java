@@ -122,7 +122,7 @@ final class ScenarioPipe implements AutoCloseable {
         var stop = new Stop();
         while (true) {
             try {
-                new Snapshot(pipe, source, destination, new SimpleMeterRegistry()).run(stop);
+                new Snapshot(pipe, source, destination, new SimpleMeterRegistry(), 1).run(stop);
                 return;
             } catch (PipeException e) {
                 if (!e.retryable()) {

@@ -7,19 +7,15 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.tuple;
 import static org.awaitility.Awaitility.await;
 
-import dev.clickpipe.Main;
 import dev.clickpipe.api.ReplicationMode;
 import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.Stop;
-import dev.clickpipe.postgres.SnapshotSession;
 import dev.clickpipe.testbed.ClickHouseProcess;
 import dev.clickpipe.testbed.Fault;
 import dev.clickpipe.testbed.Postgres;
 import dev.clickpipe.testbed.SharedClickHouse;
 import dev.clickpipe.testbed.SharedPostgres;
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -242,8 +238,7 @@ class SnapshotFaultsIT {
     void a_second_worker_waits_for_the_first() throws Exception {
         create("contested", 3000);
         try (var pipe = pipe().table("public", "contested", MergeTree)) {
-            var first = SnapshotSession.open(pipe.source, pipe.pipe, problem -> {}, new Stop())
-                    .orElseThrow();
+            var first = pipe.session();
             var reader = first.openReader();
             var second = pipe.snapshot();
             var load = CompletableFuture.runAsync(() -> run(second), THREADS);
@@ -309,7 +304,7 @@ class SnapshotFaultsIT {
         create("killed", 60_000);
         create("killed_log", 20_000);
         try (var pipe = pipe().table("public", "killed", ReplacingMergeTree).table("public", "killed_log", MergeTree)) {
-            var worker = worker(pipe);
+            var worker = pipe.worker(1);
             try {
                 await().atMost(60, TimeUnit.SECONDS).until(() -> pipe.ledger("killed", "countIf(loaded) > 3")
                         .equals(List.of(List.of("1"))));
@@ -326,52 +321,6 @@ class SnapshotFaultsIT {
             assertThat(pipe.ledger("killed", "chunk, lsn, written_at, loaded")).containsAll(loaded);
             assertThat(pipe.ledger("killed", "uniq(lsn)")).isEqualTo(List.of(List.of("2")));
         }
-    }
-
-    private Process worker(LoadedPipe pipe) throws IOException {
-        var manifest = Files.writeString(directory.resolve("pipe.yaml"), """
-                apiVersion: clickpipe.dev/v1alpha1
-                kind: ClickPipe
-                metadata: {namespace: tests, name: load, uid: %s}
-                spec:
-                  source:
-                    postgres:
-                      host: %s
-                      port: %d
-                      database: %s
-                      credentials: {secretRef: {name: unused}}
-                      settings: {snapshotNumRowsPerPartition: 1000, snapshotNumberOfParallelTables: 2}
-                  tableMappings:
-                    - {sourceSchemaName: public, sourceTable: killed, targetTable: killed}
-                  destination:
-                    clickhouse: {host: %s, port: %d, database: %s, credentials: {secretRef: {name: unused}}}
-                """.formatted(
-                        pipe.pipe.uid(),
-                        POSTGRES.client().host(),
-                        POSTGRES.client().port(),
-                        POSTGRES.client().database(),
-                        CLICKHOUSE.client().host(),
-                        CLICKHOUSE.client().port(),
-                        CLICKHOUSE.client().database()));
-        return new ProcessBuilder(
-                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                        "-Xmx64m",
-                        "-Djava.util.logging.manager=org.jboss.logmanager.LogManager",
-                        "--enable-native-access=ALL-UNNAMED",
-                        "--sun-misc-unsafe-memory-access=allow",
-                        "-cp",
-                        System.getProperty("java.class.path"),
-                        Main.class.getName(),
-                        "snapshot",
-                        "--pipe",
-                        manifest.toString(),
-                        "--credentials",
-                        directory.toString(),
-                        "--http-port",
-                        "0")
-                .redirectErrorStream(true)
-                .redirectOutput(directory.resolve("log").toFile())
-                .start();
     }
 
     @Test

@@ -6,7 +6,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.clickpipe.pipe.PipeException;
-import dev.clickpipe.pipe.Stop;
 import dev.clickpipe.postgres.Chunk;
 import dev.clickpipe.postgres.ChunkPlanner;
 import dev.clickpipe.postgres.ChunkReader.Outcome;
@@ -72,8 +71,7 @@ class SnapshotVersionsIT {
                 "INSERT INTO emptied VALUES (1)",
                 "CREATE TABLE dropped (id int)");
         SnapshotSession closed;
-        try (var session = SnapshotSession.open(pipe.source, pipe.pipe, problem -> {}, new Stop())
-                        .orElseThrow();
+        try (var session = pipe.session();
                 var connection = pipe.source.connect("test")) {
             closed = session;
             var chunks = new ArrayList<Chunk>();

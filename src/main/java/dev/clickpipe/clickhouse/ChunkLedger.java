@@ -157,7 +157,7 @@ public final class ChunkLedger {
     /** Whether a worker has loaded the chunk by now. */
     public boolean isLoaded(Plan plan, Entry entry) {
         return !clickHouse
-                .query(
+                .queryState(
                         "SELECT 1 FROM " + TABLE
                                 + " WHERE pipe = {pipe:String} AND build = {build:String} AND generation = "
                                 + plan.generation() + " AND chunk = " + entry.number() + " AND loaded LIMIT 1",

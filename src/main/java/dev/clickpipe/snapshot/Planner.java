@@ -77,7 +77,9 @@ final class Planner {
                 var plan = plans.get(definition.build());
                 if (isWholeInSession(definition)) {
                     if (share > 0
-                            && (plan == null || turn.isOver(definition.loading().session()))) {
+                            && (plan == null
+                                    || definition.loading() == null
+                                    || turn.isOver(definition.loading().session()))) {
                         share--;
                         tasks.add(new Task(definition, plan, true));
                     }

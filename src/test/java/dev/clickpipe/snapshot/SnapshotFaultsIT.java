@@ -255,6 +255,38 @@ class SnapshotFaultsIT {
     }
 
     @Test
+    void a_transaction_that_it_waits_for_is_named_with_its_age() throws Exception {
+        create("awaited", 1000);
+        try (var pipe = pipe().table("public", "awaited", ReplacingMergeTree);
+                var application = POSTGRES.client().connect();
+                var statement = application.createStatement()) {
+            application.setAutoCommit(false);
+            statement.execute("SET application_name = 'billing'");
+            statement.execute("UPDATE awaited SET n = 1 WHERE id = 1");
+            int pid = application.unwrap(org.postgresql.PGConnection.class).getBackendPID();
+            var first = pipe.snapshot(2);
+            var second = pipe.snapshot(2);
+            var load = CompletableFuture.allOf(
+                    CompletableFuture.runAsync(() -> run(first), THREADS),
+                    CompletableFuture.runAsync(() -> run(second), THREADS));
+            // The other one waits for its turn to ask: one slot waits on the source, whatever the number of workers.
+            await().atMost(60, TimeUnit.SECONDS)
+                    .untilAsserted(() -> assertThat(List.of(first, second))
+                            .extracting(worker -> worker.status().problem())
+                            .extracting(problem -> problem == null ? null : problem.reason())
+                            .containsExactlyInAnyOrder("WaitingForTransactions", Problem.ANOTHER_LOAD_RUNS));
+            assertThat(List.of(first, second))
+                    .extracting(worker -> worker.status().problem().sentence())
+                    .anySatisfy(sentence -> assertThat(sentence)
+                            .contains("pid " + pid, "\"billing\"", "idle in transaction, open for ")
+                            .containsPattern("open for \\d+ s"));
+            application.commit();
+            load.get();
+            pipe.compare("public", "awaited").assertEqual();
+        }
+    }
+
+    @Test
     void sessions_that_postgres_ends_are_made_up_for() throws Exception {
         create("interrupted", 30_000);
         create("interrupted_log", 30_000);

@@ -23,13 +23,15 @@ import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Several workers on one load. */
-@Timeout(300)
+@Timeout(600)
 class SnapshotWorkersIT {
     @RegisterExtension
     static final SharedPostgres POSTGRES = new SharedPostgres();
 
     @RegisterExtension
     static final SharedClickHouse CLICKHOUSE = new SharedClickHouse();
+
+    private static final Duration PATIENCE = Duration.ofMinutes(3);
 
     @TempDir
     Path directory;
@@ -49,7 +51,7 @@ class SnapshotWorkersIT {
 
     @Test
     void they_share_the_work_and_one_that_is_killed_is_made_up_for() throws Exception {
-        create("killed", 300_000);
+        create("killed", 200_000);
         create("one_log", 20_000);
         create("another_log", 20_000);
         try (var pipe = pipe().table("public", "killed", ReplacingMergeTree)
@@ -59,8 +61,8 @@ class SnapshotWorkersIT {
             var first = pipe.worker(2);
             var second = pipe.worker(2);
             try {
-                await().atMost(Duration.ofMinutes(1))
-                        .until(() -> pipe.ledger("killed", "uniqIf(lsn, loaded), countIf(NOT loaded) > 50")
+                await().atMost(PATIENCE)
+                        .until(() -> pipe.ledger("killed", "uniqIf(lsn, loaded), countIf(NOT loaded) > 10")
                                 .equals(List.of(List.of("2", "1"))));
                 first.destroyForcibly().waitFor();
                 var loaded = loaded(pipe);
@@ -123,7 +125,7 @@ class SnapshotWorkersIT {
                     .isTrue();
             var snapshot = pipe.snapshot(2);
             var load = run(snapshot);
-            await().untilAsserted(() -> assertThat(snapshot.status().problem())
+            await().atMost(PATIENCE).untilAsserted(() -> assertThat(snapshot.status().problem())
                     .extracting(Problem::reason)
                     .isEqualTo(Problem.ANOTHER_LOAD_RUNS));
             assertThat(load).isNotDone();
@@ -152,9 +154,9 @@ class SnapshotWorkersIT {
             var snapshot = pipe.snapshot(2);
             var load = run(snapshot);
             // The session that began the append-only table is over; of the other table nobody knows.
-            await().until(() -> pipe.definition("appended").loaded());
+            await().atMost(PATIENCE).until(() -> pipe.definition("appended").loaded());
             assertThat(pipe.definition("appended").boundary()).isNotEqualTo(append);
-            await().untilAsserted(() -> assertThat(snapshot.status().problem())
+            await().atMost(PATIENCE).untilAsserted(() -> assertThat(snapshot.status().problem())
                     .extracting(Problem::reason)
                     .isEqualTo(Problem.ANOTHER_LOAD_RUNS));
             assertThat(pipe.definition("rewritten").boundary()).isEqualTo(boundary);
@@ -184,7 +186,7 @@ class SnapshotWorkersIT {
             other.claim(pipe.definition("slow").build() + ":1:" + missing.getFirst());
             var snapshot = pipe.snapshot(2);
             var load = run(snapshot);
-            await().untilAsserted(() -> assertThat(snapshot.status().problem())
+            await().atMost(PATIENCE).untilAsserted(() -> assertThat(snapshot.status().problem())
                     .extracting(Problem::reason)
                     .isEqualTo(Problem.ANOTHER_LOAD_RUNS));
             assertThat(snapshot.status().tables())

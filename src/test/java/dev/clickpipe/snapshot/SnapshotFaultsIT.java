@@ -296,10 +296,11 @@ class SnapshotFaultsIT {
                 var snapshot = pipe.snapshot();
                 var load = CompletableFuture.runAsync(() -> run(snapshot), THREADS);
                 await().until(() -> rows(snapshot) > 2000);
-                POSTGRES.client()
-                        .execute(
-                                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'clickpipe tests/load "
-                                        + victim + "'");
+                // What a former session has loaded counts from the start: the connection may still be to come.
+                await().until(() -> !POSTGRES.client()
+                        .query("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                                + " WHERE application_name = 'clickpipe tests/load " + victim + "'")
+                        .equals("0"));
                 assertThatThrownBy(load::join)
                         .isInstanceOf(CompletionException.class)
                         .hasCauseInstanceOf(PipeException.class)

@@ -51,7 +51,7 @@ class SnapshotWorkersIT {
 
     @Test
     void they_share_the_work_and_one_that_is_killed_is_made_up_for() throws Exception {
-        create("killed", 200_000);
+        create("killed", 100_000);
         create("one_log", 20_000);
         create("another_log", 20_000);
         try (var pipe = pipe().table("public", "killed", ReplacingMergeTree)

@@ -1,5 +1,6 @@
 package dev.clickpipe.snapshot;
 
+import dev.clickpipe.api.TableMapping;
 import dev.clickpipe.clickhouse.ChunkLedger;
 import dev.clickpipe.clickhouse.ClickHouseClient;
 import dev.clickpipe.clickhouse.Definitions;
@@ -24,6 +25,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.function.BiConsumer;
 
@@ -157,7 +159,7 @@ final class Planner {
     private ChunkLedger.Plan begin(SnapshotSession session, Connection connection, Task task) throws SQLException {
         var definition = task.definition;
         var chunks = ChunkPlanner.plan(
-                connection, definition.relid(), pipe.settings().snapshotNumRowsPerPartition());
+                connection, definition.relid(), pipe.settings().snapshotNumRowsPerPartition(), key(definition));
         if (chunks.isEmpty()) {
             throw ChunkLoader.missing(definition);
         }
@@ -185,6 +187,16 @@ final class Planner {
         if (plan.generation() > 1) {
             removeBefore(Lsn.parse(definition.boundary()), definition);
         }
+    }
+
+    /** By which the spec wants the table cut; null: by blocks. */
+    private String key(TableDefinition definition) {
+        return pipe.mappings().stream()
+                .filter(mapping -> mapping.source().equals(definition.source()))
+                .map(TableMapping::partitionKey)
+                .filter(Objects::nonNull)
+                .findFirst()
+                .orElse(null);
     }
 
     /** A stream writes beside: its rows from the boundary on stay. */

@@ -95,7 +95,7 @@ final class TestPipe implements AutoCloseable {
 
         Builder table(String name, TableEngine engine, List<ColumnMapping> columns, String... excluded) {
             mappings.add(new TableMapping(
-                    "public", name, name, List.of(excluded), false, List.of(), engine, null, columns, null));
+                    "public", name, name, List.of(excluded), false, List.of(), engine, null, null, columns, null));
             return this;
         }
 
@@ -108,6 +108,7 @@ final class TestPipe implements AutoCloseable {
                     true,
                     List.of(columns),
                     TableEngine.ReplacingMergeTree,
+                    null,
                     null,
                     null,
                     null));

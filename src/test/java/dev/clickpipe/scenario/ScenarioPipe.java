@@ -71,7 +71,7 @@ final class ScenarioPipe implements AutoCloseable {
         this.mappings = Stream.concat(
                         mappings.stream(),
                         Stream.of(new TableMapping(
-                                schema, MARKER, MARKER, List.of(), false, List.of(), null, null, null, null)))
+                                schema, MARKER, MARKER, List.of(), false, List.of(), null, null, null, null, null)))
                 .toList();
         pipe = new Pipe("test", "scenario", UUID.randomUUID().toString(), spec(settings, null));
         var credentials = new CredentialFiles(credentials());

@@ -9,6 +9,7 @@ import dev.clickpipe.api.PostgresSettings;
 import dev.clickpipe.api.PostgresSource;
 import dev.clickpipe.api.ReplicationMode;
 import dev.clickpipe.api.TableEngine;
+import dev.clickpipe.api.TableMapping;
 import dev.clickpipe.clickhouse.ChunkLedger;
 import dev.clickpipe.clickhouse.ClickHouseClient;
 import dev.clickpipe.clickhouse.Definitions;
@@ -55,6 +56,17 @@ final class LoadedPipe implements AutoCloseable {
     }
 
     LoadedPipe(Path directory, Postgres postgres, ClickHouse clickHouse, ReplicationMode mode, String uid) {
+        this(directory, postgres, clickHouse, mode, uid, List.of());
+    }
+
+    /** @param mappings for what of them concerns the load alone */
+    LoadedPipe(
+            Path directory,
+            Postgres postgres,
+            ClickHouse clickHouse,
+            ReplicationMode mode,
+            String uid,
+            List<TableMapping> mappings) {
         this.directory = directory;
         this.postgres = postgres;
         this.clickHouse = clickHouse;
@@ -66,7 +78,7 @@ final class LoadedPipe implements AutoCloseable {
                 new ClickPipeSpec(
                         new ClickPipeSpec.Source(new PostgresSource(
                                 postgres.host(), postgres.port(), postgres.database(), null, null, settings)),
-                        List.of(),
+                        mappings,
                         new ClickPipeSpec.Destination(new ClickHouseDestination(
                                 clickHouse.host(), clickHouse.port(), clickHouse.database(), null, null)),
                         null,

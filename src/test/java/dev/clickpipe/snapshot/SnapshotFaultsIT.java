@@ -8,6 +8,7 @@ import static org.assertj.core.api.Assertions.tuple;
 import static org.awaitility.Awaitility.await;
 
 import dev.clickpipe.api.ReplicationMode;
+import dev.clickpipe.api.TableMapping;
 import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.Stop;
@@ -19,6 +20,7 @@ import dev.clickpipe.testbed.SharedPostgres;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
@@ -82,6 +84,43 @@ class SnapshotFaultsIT {
             assertThat(CLICKHOUSE.client().query("SELECT uniq(_clickpipe_version) FROM resumed"))
                     .isEqualTo("2");
             assertThat(CLICKHOUSE.client().query("SELECT sum(n) FROM beside")).isEqualTo("0");
+        }
+    }
+
+    @Test
+    void chunks_by_a_column_are_taken_up_again_as_well() throws InterruptedException {
+        POSTGRES.client()
+                .execute(
+                        "CREATE TABLE keyed (id int PRIMARY KEY, k text, filler text)",
+                        "INSERT INTO keyed SELECT i, CASE WHEN i % 50 > 0 THEN md5(i::text) || E'\\'\\\\' END, repeat('x', 100)"
+                                + " FROM generate_series(1, 10000) i",
+                        "ANALYZE keyed");
+        var mapping = new TableMapping("public", "keyed", "keyed", null, null, null, null, null, "k", null, null);
+        try (var pipe = new LoadedPipe(
+                        directory,
+                        POSTGRES.client(),
+                        CLICKHOUSE.client(),
+                        ReplicationMode.CDC,
+                        UUID.randomUUID().toString(),
+                        List.of(mapping))
+                .table("public", "keyed", ReplacingMergeTree)) {
+            CLICKHOUSE.client().query("DROP TABLE _clickpipe_chunks"); // of a version that knew no such chunks
+            CLICKHOUSE.client().query("""
+                    CREATE TABLE _clickpipe_chunks (pipe String, build String, generation UInt32, chunk UInt32, chunks UInt32,
+                        relid UInt32, filenode UInt32, first_block Int64, end_block Int64, bytes UInt64, loaded Bool DEFAULT false,
+                        lsn String DEFAULT '', rows UInt64 DEFAULT 0, written_at DateTime64(3, 'UTC') DEFAULT now64(3))
+                    ENGINE = ReplacingMergeTree(loaded) ORDER BY (pipe, build, generation, chunk)""");
+            CLICKHOUSE.failNext("INSERT INTO `keyed`", Fault.Refuse.memoryLimit());
+            assertThatThrownBy(pipe::load).isInstanceOf(PipeException.class);
+            assertThat(pipe.ledger("keyed", "countIf(NOT loaded), countIf(key_null), countIf(key_column = 'k') > 8"))
+                    .isEqualTo(List.of(List.of("1", "1", "1")));
+            var loaded = pipe.ledger("keyed", "groupArrayIf(chunk, loaded)");
+            pipe.load();
+            pipe.compare("public", "keyed").assertEqual();
+            assertThat(pipe.ledger("keyed", "uniq(lsn), max(generation)")).isEqualTo(List.of(List.of("2", "1")));
+            assertThat(pipe.ledger("keyed", "groupArrayIf(chunk, lsn = '" + pipe.definition("keyed").boundary() + "')"))
+                    .isEqualTo(loaded);
+            assertThat(pipe.ledger("keyed", "max(rows) < 5000")).isEqualTo(List.of(List.of("1")));
         }
     }
 

@@ -261,9 +261,9 @@ class SourceReplacedIT {
                 assertThat(target.query("SELECT timeline FROM _clickpipe_offsets FINAL"))
                         .isEqualTo("1@0/0");
 
-                await().atMost(PATIENCE)
-                        .until(() -> was.query("SELECT state FROM pg_stat_replication WHERE application_name = 'walreceiver'")
-                                .equals("streaming"));
+                await().atMost(PATIENCE).until(() -> was.query(
+                                "SELECT state FROM pg_stat_replication WHERE application_name = 'walreceiver'")
+                        .equals("streaming"));
                 primary.stop(StopMode.FAST); // when the standby has all of it
                 standby.promote();
                 proxy.redirect(standby.host(), standby.port());

@@ -83,7 +83,8 @@ public final class ChunkLedger {
 
     /** Creates the table where it is absent. */
     public void create() {
-        clickHouse.execute("""
+        clickHouse.execute(
+                """
                 CREATE TABLE IF NOT EXISTS %s (
                     pipe String COMMENT 'uid of the ClickPipe',
                     build String COMMENT 'the target table, as in _clickpipe_tables',
@@ -101,11 +102,12 @@ public final class ChunkLedger {
                     written_at DateTime64(3, 'UTC') DEFAULT now64(3),
                     %s
                 ) ENGINE = %s ORDER BY (pipe, build, generation, chunk)
-                """.formatted(
-                        TABLE, String.join(",\n    ", KEYS), clickHouse.engine("ReplacingMergeTree(loaded)")));
+                """.formatted(TABLE, String.join(",\n    ", KEYS), clickHouse.engine("ReplacingMergeTree(loaded)")));
         if (!hasKeys()) { // a table of an earlier version
             clickHouse.execute("ALTER TABLE " + TABLE
-                    + KEYS.stream().collect(Collectors.joining(", ADD COLUMN IF NOT EXISTS ", " ADD COLUMN IF NOT EXISTS ", "")));
+                    + KEYS.stream()
+                            .collect(Collectors.joining(
+                                    ", ADD COLUMN IF NOT EXISTS ", " ADD COLUMN IF NOT EXISTS ", "")));
         }
     }
 

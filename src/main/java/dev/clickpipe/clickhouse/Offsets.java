@@ -54,8 +54,9 @@ public final class Offsets {
                 ) ENGINE = %s ORDER BY pipe
                 """.formatted(TABLE, clickHouse.engine("ReplacingMergeTree(position)")));
         if (!hasTimeline()) { // a table of an earlier version
-            clickHouse.execute("ALTER TABLE " + TABLE
-                    + " ADD COLUMN IF NOT EXISTS timeline String COMMENT 'of the source, number@begin; empty: not known'");
+            clickHouse.execute(
+                    "ALTER TABLE " + TABLE
+                            + " ADD COLUMN IF NOT EXISTS timeline String COMMENT 'of the source, number@begin; empty: not known'");
         }
     }
 

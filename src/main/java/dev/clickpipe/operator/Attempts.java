@@ -141,8 +141,8 @@ record Attempts(ClickPipe pipe, Observed observed, Worker worker, Instant now) {
         var pods = observed.podsOf(run);
         var live = pods.stream().filter(Pod::live).toList();
         long atWork = live.stream().filter(Attempts::works).count();
-        boolean ends = pods.stream().map(Pod::end).filter(Objects::nonNull).anyMatch(end -> Objects.equals(
-                end.exitCode(), 0));
+        boolean ends =
+                pods.stream().map(Pod::end).filter(Objects::nonNull).anyMatch(end -> Objects.equals(end.exitCode(), 0));
         if (run.workers() == 1 || atWork == 0 || ends) {
             return Optional.empty();
         }

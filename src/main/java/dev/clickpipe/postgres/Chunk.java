@@ -36,7 +36,9 @@ public record Chunk(long relid, long filenode, long firstBlock, long endBlock, l
             }
             var least = from == null ? null : name + " >= " + literal(from);
             var most = to == null ? null : name + " < " + literal(to);
-            return least == null ? (most == null ? name + " IS NOT NULL" : most) : most == null ? least : least + " AND " + most;
+            return least == null
+                    ? (most == null ? name + " IS NOT NULL" : most)
+                    : most == null ? least : least + " AND " + most;
         }
 
         /** Of the type of what it is compared with. */

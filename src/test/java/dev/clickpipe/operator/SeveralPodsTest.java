@@ -101,7 +101,9 @@ class SeveralPodsTest {
         var given = load(Outcome.ACTIVE)
                 .pod(running(), loading(new WorkerStatus.Load(1, 2, 0, 900, 50, 100, 50, 300, 20L), 3))
                 .pod(running(), loading(new WorkerStatus.Load(1, 2, 0, 1000, 60, 100, 60, 200, null), 4))
-                .pod(ended(killed(137, "Error")), loading(new WorkerStatus.Load(1, 2, 0, 5000, 80, 100, 80, 900, 1L), 9));
+                .pod(
+                        ended(killed(137, "Error")),
+                        loading(new WorkerStatus.Load(1, 2, 0, 5000, 80, 100, 80, 900, 1L), 9));
         var status = Status.of(given.pipe(), given.plan(), given.observed(), NOW);
         assertThat(status.initialLoad().progress()).isEqualTo("60 % 1.0k rows 500/s 20s left");
         assertThat(status.initialLoad().rows()).isEqualTo(1000);

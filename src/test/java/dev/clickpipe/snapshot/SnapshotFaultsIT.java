@@ -118,7 +118,10 @@ class SnapshotFaultsIT {
             pipe.load();
             pipe.compare("public", "keyed").assertEqual();
             assertThat(pipe.ledger("keyed", "uniq(lsn), max(generation)")).isEqualTo(List.of(List.of("2", "1")));
-            assertThat(pipe.ledger("keyed", "groupArrayIf(chunk, lsn = '" + pipe.definition("keyed").boundary() + "')"))
+            assertThat(pipe.ledger(
+                            "keyed",
+                            "groupArrayIf(chunk, lsn = '"
+                                    + pipe.definition("keyed").boundary() + "')"))
                     .isEqualTo(loaded);
             assertThat(pipe.ledger("keyed", "max(rows) < 5000")).isEqualTo(List.of(List.of("1")));
         }
@@ -309,11 +312,10 @@ class SnapshotFaultsIT {
                     CompletableFuture.runAsync(() -> run(first), THREADS),
                     CompletableFuture.runAsync(() -> run(second), THREADS));
             // The other one waits for its turn to ask: one slot waits on the source, whatever the number of workers.
-            await().atMost(60, TimeUnit.SECONDS)
-                    .untilAsserted(() -> assertThat(List.of(first, second))
-                            .extracting(worker -> worker.status().problem())
-                            .extracting(problem -> problem == null ? null : problem.reason())
-                            .containsExactlyInAnyOrder("WaitingForTransactions", Problem.ANOTHER_LOAD_RUNS));
+            await().atMost(60, TimeUnit.SECONDS).untilAsserted(() -> assertThat(List.of(first, second))
+                    .extracting(worker -> worker.status().problem())
+                    .extracting(problem -> problem == null ? null : problem.reason())
+                    .containsExactlyInAnyOrder("WaitingForTransactions", Problem.ANOTHER_LOAD_RUNS));
             assertThat(List.of(first, second))
                     .extracting(worker -> worker.status().problem().sentence())
                     .anySatisfy(sentence -> assertThat(sentence)

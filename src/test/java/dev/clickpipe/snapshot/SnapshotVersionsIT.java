@@ -125,10 +125,11 @@ class SnapshotVersionsIT {
     private static void keyRanges(LoadedPipe pipe, Postgres postgres) throws Exception {
         var keys = Map.of(
                 "bigint", List.of("i - 2500", "-9223372036854775808", "9223372036854775807"),
-                "uuid", List.of(
-                        "md5(i::text)::uuid",
-                        "'00000000-0000-0000-0000-000000000000'",
-                        "'ffffffff-ffff-ffff-ffff-ffffffffffff'"),
+                "uuid",
+                        List.of(
+                                "md5(i::text)::uuid",
+                                "'00000000-0000-0000-0000-000000000000'",
+                                "'ffffffff-ffff-ffff-ffff-ffffffffffff'"),
                 "text", List.of("chr(32 + i % 95) || i || E'\\\\\\''", "''", "E'\\U0010FFFF'"),
                 "timestamptz", List.of("'2000-01-01'::timestamptz + i * interval '1 day'", "'-infinity'", "'infinity'"),
                 "numeric", List.of("sqrt(i::numeric)", "'-1e100'", "'NaN'"),

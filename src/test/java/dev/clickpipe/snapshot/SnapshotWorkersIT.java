@@ -125,9 +125,10 @@ class SnapshotWorkersIT {
                     .isTrue();
             var snapshot = pipe.snapshot(2);
             var load = run(snapshot);
-            await().atMost(PATIENCE).untilAsserted(() -> assertThat(snapshot.status().problem())
-                    .extracting(Problem::reason)
-                    .isEqualTo(Problem.ANOTHER_LOAD_RUNS));
+            await().atMost(PATIENCE)
+                    .untilAsserted(() -> assertThat(snapshot.status().problem())
+                            .extracting(Problem::reason)
+                            .isEqualTo(Problem.ANOTHER_LOAD_RUNS));
             assertThat(load).isNotDone();
             other.close();
             load.join();
@@ -156,9 +157,10 @@ class SnapshotWorkersIT {
             // The session that began the append-only table is over; of the other table nobody knows.
             await().atMost(PATIENCE).until(() -> pipe.definition("appended").loaded());
             assertThat(pipe.definition("appended").boundary()).isNotEqualTo(append);
-            await().atMost(PATIENCE).untilAsserted(() -> assertThat(snapshot.status().problem())
-                    .extracting(Problem::reason)
-                    .isEqualTo(Problem.ANOTHER_LOAD_RUNS));
+            await().atMost(PATIENCE)
+                    .untilAsserted(() -> assertThat(snapshot.status().problem())
+                            .extracting(Problem::reason)
+                            .isEqualTo(Problem.ANOTHER_LOAD_RUNS));
             assertThat(pipe.definition("rewritten").boundary()).isEqualTo(boundary);
             other.close();
             load.join();
@@ -186,9 +188,10 @@ class SnapshotWorkersIT {
             other.claim(pipe.definition("slow").build() + ":1:" + missing.getFirst());
             var snapshot = pipe.snapshot(2);
             var load = run(snapshot);
-            await().atMost(PATIENCE).untilAsserted(() -> assertThat(snapshot.status().problem())
-                    .extracting(Problem::reason)
-                    .isEqualTo(Problem.ANOTHER_LOAD_RUNS));
+            await().atMost(PATIENCE)
+                    .untilAsserted(() -> assertThat(snapshot.status().problem())
+                            .extracting(Problem::reason)
+                            .isEqualTo(Problem.ANOTHER_LOAD_RUNS));
             assertThat(snapshot.status().tables())
                     .filteredOn(table -> table.target().equals("dropped"))
                     .singleElement()

@@ -107,6 +107,14 @@ public final class Main {
     private boolean keepTrying;
 
     @Option(
+            names = "--workers",
+            defaultValue = "1",
+            paramLabel = "N",
+            description =
+                    "snapshot: how many are started for this load, this one included, each with that number; they share the work. Default: ${DEFAULT-VALUE}.")
+    private int workers;
+
+    @Option(
             names = "--termination-message",
             paramLabel = "FILE",
             description = "Where to write the outcome as JSON when it ends.")
@@ -187,7 +195,7 @@ public final class Main {
                 Mode work =
                         switch (mode) {
                             case setup -> new Setup(pipe, postgres, clickHouse);
-                            case snapshot -> new Snapshot(pipe, postgres, clickHouse, meters);
+                            case snapshot -> new Snapshot(pipe, postgres, clickHouse, meters, workers);
                             case cdc -> new Cdc(pipe, postgres, clickHouse, meters);
                             case resync -> new Resync(pipe, postgres, clickHouse);
                             case inspect -> new Inspect(pipe, postgres);

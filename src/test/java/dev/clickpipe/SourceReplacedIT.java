@@ -26,6 +26,7 @@ import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Behind the host's name is another database, or the same as it was earlier: nothing is read until a resync is asked for. */
 class SourceReplacedIT {
@@ -90,7 +91,7 @@ class SourceReplacedIT {
                     Thread.currentThread().interrupt();
                 }
             });
-            new Snapshot(pipe.pipe(), pipe.postgresClient(), clickHouse, new SimpleMeterRegistry()).run(new Stop());
+            new Snapshot(pipe.pipe(), pipe.postgresClient(), clickHouse, new SimpleMeterRegistry(), 1).run(new Stop());
             for (var table : List.of("current", "history")) {
                 await().atMost(PATIENCE)
                         .pollInterval(Duration.ofMillis(200))
@@ -232,6 +233,99 @@ class SourceReplacedIT {
             follow(pipe, postgres, target);
             assertThat(target.query("SELECT count() FROM history WHERE v = 'lost'"))
                     .isEqualTo("0");
+        }
+    }
+
+    /** The standby has the slot, whoever brought it there. */
+    @ParameterizedTest
+    @ValueSource(ints = 17)
+    void aStandbyThatHasAllTakesOver(int version) throws InterruptedException {
+        CLICKHOUSE.client().query("CREATE DATABASE promoted_" + version);
+        var target = CLICKHOUSE.client().withDatabase("promoted_" + version);
+        try (var primary = PostgresServer.create(version);
+                var proxy = FaultProxy.to(primary.host(), primary.port())) {
+            var was = primary.createDatabase("source");
+            fill(was, "first");
+            var pipe = pipe(
+                    "promoted", new Postgres(was.host(), proxy.port(), was.user(), was.password(), "source"), target);
+            setUp(pipe);
+            follow(pipe, was, target);
+            // As an earlier version left it.
+            target.query("ALTER TABLE _clickpipe_offsets DROP COLUMN timeline");
+            primary.stop(StopMode.FAST);
+            try (var standby = primary.standby()) {
+                primary.start();
+                standby.start();
+                was.execute("INSERT INTO current VALUES (1000, 'later')", "INSERT INTO history VALUES (1000, 'later')");
+                follow(pipe, was, target);
+                assertThat(target.query("SELECT timeline FROM _clickpipe_offsets FINAL"))
+                        .isEqualTo("1@0/0");
+
+                await().atMost(PATIENCE).until(() -> was.query(
+                                "SELECT state FROM pg_stat_replication WHERE application_name = 'walreceiver'")
+                        .equals("streaming"));
+                primary.stop(StopMode.FAST); // when the standby has all of it
+                standby.promote();
+                proxy.redirect(standby.host(), standby.port());
+                var is = standby.client("source");
+                is.execute("INSERT INTO current VALUES (2000, 'last')", "INSERT INTO history VALUES (2000, 'last')");
+                // An insert may have been confirmed, and its offset not recorded.
+                target.query("CREATE TABLE saved ENGINE = Memory AS SELECT * FROM _clickpipe_offsets FINAL");
+                target.query("INSERT INTO current (id, v, _clickpipe_version) VALUES (3000, 'lost',"
+                        + " bitShiftLeft(toUInt128(1), 100))");
+                assertRefused(pipe, "SourceWentBack");
+                target.query("ALTER TABLE current DELETE WHERE id = 3000 SETTINGS mutations_sync = 2");
+                target.query("TRUNCATE TABLE _clickpipe_offsets");
+                target.query("INSERT INTO _clickpipe_offsets SELECT * FROM saved");
+
+                follow(pipe, is, target);
+                assertThat(target.query("SELECT timeline FROM _clickpipe_offsets FINAL"))
+                        .startsWith("2@");
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = 16)
+    void aStandbyThatLacksChangesTakesOver(int version) throws InterruptedException {
+        CLICKHOUSE.client().query("CREATE DATABASE fallen_behind_" + version);
+        var target = CLICKHOUSE.client().withDatabase("fallen_behind_" + version);
+        try (var primary = PostgresServer.create(version);
+                var proxy = FaultProxy.to(primary.host(), primary.port())) {
+            var was = primary.createDatabase("source");
+            fill(was, "first");
+            var pipe = pipe(
+                    "behind", new Postgres(was.host(), proxy.port(), was.user(), was.password(), "source"), target);
+            setUp(pipe);
+            follow(pipe, was, target);
+            primary.stop(StopMode.FAST);
+            try (var standby = primary.standby()) {
+                primary.start();
+                was.execute("INSERT INTO current VALUES (1000, 'lost')", "INSERT INTO history VALUES (1000, 'lost')");
+                follow(pipe, was, target);
+                primary.kill();
+
+                standby.start();
+                standby.promote();
+                proxy.redirect(standby.host(), standby.port());
+                var is = standby.client("source");
+                // By its position alone nobody would know.
+                var offset = target.query("SELECT lsn FROM _clickpipe_offsets FINAL");
+                is.execute("INSERT INTO current SELECT i, 'new' FROM generate_series(2000, 60000) i");
+                assertThat(is.query("SELECT pg_current_wal_lsn() > '" + offset + "'"))
+                        .isEqualTo("t");
+                assertRefused(pipe, "SourceWentBack");
+                assertThat(target.query("SELECT count() FROM current FINAL WHERE v = 'new'"))
+                        .isEqualTo("0");
+
+                pipe.extra("  resync: \"2\"\n");
+                setUp(pipe);
+                follow(pipe, is, target);
+                assertThat(target.query("SELECT count() FROM history WHERE v = 'lost'"))
+                        .isEqualTo("0");
+                assertThat(target.query("SELECT timeline FROM _clickpipe_offsets FINAL"))
+                        .startsWith("2@");
+            }
         }
     }
 }

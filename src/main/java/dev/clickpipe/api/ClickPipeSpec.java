@@ -51,7 +51,8 @@ public record ClickPipeSpec(
                 "What becomes of the target tables when the pipe is deleted. A slot and publication made by the pipe always go.")
         DeletionPolicy deletionPolicy,
 
-        @JsonPropertyDescription("How the worker pods run.") Workers workers) {
+        @Default("{}") @JsonPropertyDescription("How the worker pods run.")
+        Workers workers) {
 
     public ClickPipeSpec {
         tableMappings = tableMappings == null ? List.of() : List.copyOf(tableMappings);

@@ -77,6 +77,11 @@ public record TableMapping(
                 "PARTITION BY of the target table: a ClickHouse expression over its columns, such as toYYYYMM(created_at). For ReplacingMergeTree over columns of its sorting key, as rows of different partitions are never merged.")
         String partitionByExpr,
 
+        @Size(max = 63)
+        @JsonPropertyDescription(
+                "A column by whose values the initial load cuts the table into chunks, instead of by its physical blocks: where those say nothing, as in tables of another access method than heap, or where most are empty. With an index on it, of any type that has an order; NULL has a chunk of its own.")
+        String partitionKey,
+
         @Size(max = 1600)
         @JsonPropertyDescription(
                 "Columns that are to become something else than their types become by themselves; the others need not be named.")
@@ -105,6 +110,7 @@ public record TableMapping(
         ignoreTruncates = ignoreTruncates != null && ignoreTruncates;
         columns = columns == null ? List.of() : List.copyOf(columns);
         partitionByExpr = partitionByExpr == null || partitionByExpr.isBlank() ? null : partitionByExpr;
+        partitionKey = partitionKey == null || partitionKey.isEmpty() ? null : partitionKey;
         resync = resync == null || resync.isEmpty() ? null : resync;
         tableEngine = tableEngine == null ? TableEngine.ReplacingMergeTree : tableEngine;
     }

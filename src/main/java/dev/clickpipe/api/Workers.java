@@ -1,6 +1,9 @@
 package dev.clickpipe.api;
 
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.generator.annotation.Default;
+import io.fabric8.generator.annotation.Max;
+import io.fabric8.generator.annotation.Min;
 import io.fabric8.generator.annotation.Size;
 import io.fabric8.generator.annotation.ValidationRule;
 import io.fabric8.kubernetes.api.model.Affinity;
@@ -17,6 +20,13 @@ import java.util.Map;
         fieldPath = ".labels",
         message = "labels app.kubernetes.io/* and clickpipe.dev/* are the operator's own: it finds the workers by them")
 public record Workers(
+        @Default("1")
+        @Min(1)
+        @Max(16)
+        @JsonPropertyDescription(
+                "Pods that share one initial load. Each reads the source with as many connections as snapshotNumberOfParallelTables times initialLoadParallelism. A table that has to be read in one session, append-only or without a stream, is one pod's.")
+        Integer snapshotParallelism,
+
         @JsonPropertyDescription("Requests and limits of every worker container, as in a pod.")
         ResourceRequirements resources,
 
@@ -42,9 +52,10 @@ public record Workers(
         @JsonPropertyDescription("Secrets in the pipe's own namespace with which the workers' image is pulled.")
         List<LocalObjectReference> imagePullSecrets) {
 
-    public static final Workers DEFAULT = new Workers(null, null, null, null, null, null, null, null);
+    public static final Workers DEFAULT = new Workers(null, null, null, null, null, null, null, null, null);
 
     public Workers {
+        snapshotParallelism = snapshotParallelism == null ? 1 : snapshotParallelism;
         nodeSelector = nodeSelector == null ? Map.of() : Map.copyOf(nodeSelector);
         tolerations = tolerations == null ? List.of() : List.copyOf(tolerations);
         labels = labels == null ? Map.of() : Map.copyOf(labels);

@@ -143,7 +143,8 @@ public final class Cdc implements Mode {
                     "Run setup first"));
         }
         progress.tables(definitions);
-        var offset = Start.find(pipe, postgres, offsets);
+        var found = Start.find(pipe, postgres, offsets);
+        var offset = found.offset();
         var agenda = Agenda.of(definitions, offset.lsn());
         if (agenda.follow().isEmpty()) {
             throw nothingToFollow();
@@ -155,9 +156,15 @@ public final class Cdc implements Mode {
                 var catalogue = postgres.connectImpatiently("schema")) {
             // From here on no other worker reads the slot. One that did until now may have got further.
             awaitFormerInserts(stream, stop);
-            if (!offsets.read().map(Offset::lsn).equals(Optional.of(offset.lsn()))) {
+            // Or the address has become another server's.
+            if (!offsets.read().equals(Optional.of(found.former()))
+                    || !Follower.whileAlive(stream, () -> found.isStill(postgres))) {
                 return;
             }
+            Follower.whileAlive(stream, () -> {
+                found.takeUp(postgres, offsets, definitions);
+                return null;
+            });
             if (!start.lsn().equals(offset.lsn())) {
                 offsets.record(start);
             }

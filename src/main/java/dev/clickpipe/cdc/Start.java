@@ -2,6 +2,7 @@ package dev.clickpipe.cdc;
 
 import dev.clickpipe.clickhouse.Offsets;
 import dev.clickpipe.clickhouse.Offsets.Offset;
+import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
@@ -19,19 +20,66 @@ import java.util.Optional;
 
 /**
  * Where the stream is taken up, once it is sure that it goes on where it ended: on the same database, and with nothing skipped.
+ *
+ * @param slot that is read from now on
+ * @param source as it was when it was looked at
+ * @param former the offset as it is recorded
  */
-final class Start {
+record Start(String slot, Lineage source, Offset former) {
     private static final String LOAD_ANEW = "set spec.resync to a new value, so that all tables are built anew";
 
-    private Start() {}
+    /** All commits before its LSN are in ClickHouse, and the source as it is has them. */
+    Offset offset() {
+        return new Offset(slot, source.systemIdentifier(), source.timeline(), former.lsn());
+    }
+
+    /** Whether the source's address leads to the server that was looked at. */
+    boolean isStill(PostgresClient postgres) {
+        return lineage(postgres).equals(source);
+    }
+
+    /**
+     * Goes over to the source's timeline, if it has another one, when nothing more arrives of what was read from the former: an
+     * insert that was confirmed may not be in the offset, and its commit not on the source.
+     *
+     * @throws PipeException fatal, when there are such rows
+     */
+    void takeUp(PostgresClient postgres, Offsets offsets, List<TableDefinition> builds) {
+        if (former.timeline().equals(source.timeline()) || source.timeline().isEmpty()) {
+            return;
+        }
+        if (source.end(former.timeline()).isPresent()) {
+            var stored = former.at(offsets.stored(builds));
+            var left = left(stored, source, postgres);
+            if (left.isPresent()) {
+                offsets.record(stored); // so that Setup knows, too
+                throw PipeException.fatal(left.get());
+            }
+        }
+        offsets.record(offset());
+    }
+
+    /** Why what is in ClickHouse is not on the source any more, as it has left the timeline before that. */
+    private static Optional<Problem> left(Offset reached, Lineage source, PostgresClient postgres) {
+        return source.end(reached.timeline())
+                .filter(end -> end.compareTo(reached.lsn()) < 0)
+                .map(end -> new Problem(
+                        "SourceWentBack",
+                        postgres.object(),
+                        "it has the WAL of timeline " + reached.timeline() + " up to " + end
+                                + " and went on in timeline " + source.timeline() + ", but changes up to "
+                                + reached.lsn()
+                                + " were replicated already: it was restored to an earlier state, or a standby without"
+                                + " all changes took over",
+                        "S" + LOAD_ANEW.substring(1)));
+    }
 
     /**
      * Checks, before anything is read, and records the first offset.
      *
-     * @return all commits before its LSN are in ClickHouse
      * @throws PipeException fatal with all that is wrong, or retryable
      */
-    static Offset find(Pipe pipe, PostgresClient postgres, Offsets offsets) {
+    static Start find(Pipe pipe, PostgresClient postgres, Offsets offsets) {
         var lineage = lineage(postgres);
         offsets.create();
         try (var connection = postgres.connectImpatiently("stream checks")) {
@@ -57,7 +105,7 @@ final class Start {
                 offsets.record(first);
                 return first;
             });
-            return new Offset(pipe.slot(), lineage.systemIdentifier(), lineage.timeline(), offset.lsn());
+            return new Start(pipe.slot(), lineage, offset);
         } catch (SQLException e) {
             throw PostgresErrors.of(e, postgres.object());
         }
@@ -82,16 +130,9 @@ final class Start {
                     "Point the pipe to the former one; if this one takes its place, " + LOAD_ANEW));
             return;
         }
-        var left = lineage.end(recorded.timeline()).filter(end -> end.compareTo(recorded.lsn()) < 0);
+        var left = left(recorded, lineage, postgres);
         if (left.isPresent()) {
-            problems.add(new Problem(
-                    "SourceWentBack",
-                    postgres.object(),
-                    "it has the WAL of timeline " + recorded.timeline() + " up to " + left.get()
-                            + " and went on in timeline " + lineage.timeline() + ", but changes up to " + recorded.lsn()
-                            + " were replicated already: it was restored to an earlier state, or a standby without all"
-                            + " changes took over",
-                    "S" + LOAD_ANEW.substring(1)));
+            problems.add(left.get());
             return;
         }
         try (var statement = connection.createStatement();

@@ -12,6 +12,7 @@ import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 
 /**
  * What of the initial load is planned and done, in the table {@code _clickpipe_chunks} that all pipes of a database share. It
@@ -21,7 +22,26 @@ public final class ChunkLedger {
     public static final String TABLE = "_clickpipe_chunks";
 
     private static final List<String> PLANNED = List.of(
-            "pipe", "build", "generation", "chunk", "chunks", "relid", "filenode", "first_block", "end_block", "bytes");
+            "pipe",
+            "build",
+            "generation",
+            "chunk",
+            "chunks",
+            "relid",
+            "filenode",
+            "first_block",
+            "end_block",
+            "bytes",
+            "key_column",
+            "key_from",
+            "key_to",
+            "key_null");
+    /** Came later. */
+    private static final List<String> KEYS = List.of(
+            "key_column String DEFAULT '' COMMENT 'by whose values the table is cut; empty: by blocks'",
+            "key_from Nullable(String) COMMENT 'with this value; NULL: from the least one'",
+            "key_to Nullable(String) COMMENT 'without this value; NULL: to the greatest one'",
+            "key_null Bool DEFAULT false COMMENT 'the rows that have no value'");
 
     private final ClickHouseClient clickHouse;
     private final Pipe pipe;
@@ -42,6 +62,15 @@ public final class ChunkLedger {
         public boolean loaded() {
             return entries.stream().allMatch(Entry::loaded);
         }
+
+        public long rows() {
+            return entries.stream().mapToLong(Entry::rows).sum();
+        }
+
+        /** Stands for a chunk in all workers. */
+        public String name(Entry entry) {
+            return build + ":" + generation + ":" + entry.number();
+        }
     }
 
     /** @param rows how many were inserted; 0 while not loaded */
@@ -54,7 +83,8 @@ public final class ChunkLedger {
 
     /** Creates the table where it is absent. */
     public void create() {
-        clickHouse.execute("""
+        clickHouse.execute(
+                """
                 CREATE TABLE IF NOT EXISTS %s (
                     pipe String COMMENT 'uid of the ClickPipe',
                     build String COMMENT 'the target table, as in _clickpipe_tables',
@@ -69,9 +99,25 @@ public final class ChunkLedger {
                     loaded Bool DEFAULT false,
                     lsn String DEFAULT '' COMMENT 'boundary of the session that read it',
                     rows UInt64 DEFAULT 0,
-                    written_at DateTime64(3, 'UTC') DEFAULT now64(3)
+                    written_at DateTime64(3, 'UTC') DEFAULT now64(3),
+                    %s
                 ) ENGINE = %s ORDER BY (pipe, build, generation, chunk)
-                """.formatted(TABLE, clickHouse.engine("ReplacingMergeTree(loaded)")));
+                """.formatted(TABLE, String.join(",\n    ", KEYS), clickHouse.engine("ReplacingMergeTree(loaded)")));
+        if (!hasKeys()) { // a table of an earlier version
+            clickHouse.execute("ALTER TABLE " + TABLE
+                    + KEYS.stream()
+                            .collect(Collectors.joining(
+                                    ", ADD COLUMN IF NOT EXISTS ", " ADD COLUMN IF NOT EXISTS ", "")));
+        }
+    }
+
+    private boolean hasKeys() {
+        return clickHouse
+                        .queryState(
+                                "SELECT 1 FROM system.columns WHERE database = currentDatabase() AND table = {table:String} AND startsWith(name, 'key_')",
+                                Map.of("table", TABLE))
+                        .size()
+                == KEYS.size();
     }
 
     /** The last complete plan of each build of this pipe that has one. */
@@ -80,15 +126,17 @@ public final class ChunkLedger {
         if (!clickHouse.exists(TABLE)) {
             return plans;
         }
+        var keys = hasKeys() ? "key_column, key_from, key_to, toString(key_null) AS key_null" : "'' AS key_column";
         // Numbers as text: the client's Java types for them differ by width.
         var rows = clickHouse.query("""
                 SELECT build, toString(generation) AS generation, toString(chunk) AS chunk, toString(chunks) AS chunks,
                        toString(relid) AS relid, toString(filenode) AS filenode, toString(first_block) AS first_block,
-                       toString(end_block) AS end_block, toString(bytes) AS bytes, toString(loaded) AS loaded, toString(rows) AS rows
+                       toString(end_block) AS end_block, toString(bytes) AS bytes, toString(loaded) AS loaded, toString(rows) AS rows,
+                       %2$s
                 FROM %1$s FINAL
                 WHERE pipe = {pipe:String} AND (build, generation) IN (
                     SELECT build, max(generation) FROM %1$s WHERE pipe = {pipe:String} GROUP BY build)
-                """.formatted(TABLE), Map.of("pipe", pipe.uid()));
+                """.formatted(TABLE, keys), Map.of("pipe", pipe.uid()));
         var entries = new HashMap<String, List<Entry>>();
         for (var row : rows) {
             entries.computeIfAbsent((String) row.get("build"), build -> new ArrayList<>())
@@ -145,6 +193,17 @@ public final class ChunkLedger {
         clickHouse.insert(new ClickHouseClient.Insert(TABLE, columns, TypeMapping.INSERT_SETTINGS, row::writeTo));
     }
 
+    /** Whether a worker has loaded the chunk by now. */
+    public boolean isLoaded(Plan plan, Entry entry) {
+        return !clickHouse
+                .queryState(
+                        "SELECT 1 FROM " + TABLE
+                                + " WHERE pipe = {pipe:String} AND build = {build:String} AND generation = "
+                                + plan.generation() + " AND chunk = " + entry.number() + " AND loaded LIMIT 1",
+                        Map.of("pipe", pipe.uid(), "build", plan.build()))
+                .isEmpty();
+    }
+
     /** Removes the plans of one build; there may be none. */
     public void forget(String build) {
         if (clickHouse.exists(TABLE)) {
@@ -176,6 +235,22 @@ public final class ChunkLedger {
             out.tab();
             out.ascii(Long.toString(number));
         }
+        var keys = chunk.keys();
+        out.tab();
+        out.escaped(keys == null ? "" : keys.column());
+        bound(keys == null ? null : keys.from(), out);
+        bound(keys == null ? null : keys.to(), out);
+        out.tab();
+        out.ascii(String.valueOf(keys != null && keys.nulls()));
+    }
+
+    private static void bound(String value, TsvBuffer out) {
+        out.tab();
+        if (value == null) {
+            out.nullValue();
+        } else {
+            out.escaped(value);
+        }
     }
 
     private static Entry entry(Map<String, Object> row) {
@@ -184,8 +259,20 @@ public final class ChunkLedger {
                 number(row, "filenode"),
                 number(row, "first_block"),
                 number(row, "end_block"),
-                number(row, "bytes"));
+                number(row, "bytes"),
+                keys(row));
         return new Entry((int) number(row, "chunk"), chunk, "true".equals(row.get("loaded")), number(row, "rows"));
+    }
+
+    private static Chunk.Keys keys(Map<String, Object> row) {
+        var column = (String) row.get("key_column");
+        return column.isEmpty()
+                ? null
+                : new Chunk.Keys(
+                        column,
+                        (String) row.get("key_from"),
+                        (String) row.get("key_to"),
+                        "true".equals(row.get("key_null")));
     }
 
     private static long number(Map<String, Object> row, String column) {

@@ -2,8 +2,11 @@ package dev.clickpipe.clickhouse;
 
 import static dev.clickpipe.clickhouse.ClickHouseClient.literal;
 
+import dev.clickpipe.codec.SystemColumns;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.postgres.Lsn;
+import java.util.Comparator;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
@@ -50,6 +53,19 @@ public final class Offsets {
                     position UInt64 COMMENT 'lsn as a number'
                 ) ENGINE = %s ORDER BY pipe
                 """.formatted(TABLE, clickHouse.engine("ReplacingMergeTree(position)")));
+        if (!hasTimeline()) { // a table of an earlier version
+            clickHouse.execute(
+                    "ALTER TABLE " + TABLE
+                            + " ADD COLUMN IF NOT EXISTS timeline String COMMENT 'of the source, number@begin; empty: not known'");
+        }
+    }
+
+    private boolean hasTimeline() {
+        return !clickHouse
+                .queryState(
+                        "SELECT 1 FROM system.columns WHERE database = currentDatabase() AND table = {table:String} AND name = 'timeline'",
+                        Map.of("table", TABLE))
+                .isEmpty();
     }
 
     /** What was recorded last; empty when nothing is, also when there is no such table yet. */
@@ -59,8 +75,8 @@ public final class Offsets {
         }
         return clickHouse
                 .queryState(
-                        "SELECT slot, system_identifier, timeline, lsn FROM " + TABLE
-                                + " FINAL WHERE pipe = {pipe:String}",
+                        "SELECT slot, system_identifier, " + (hasTimeline() ? "" : "'' AS ") + "timeline, lsn FROM "
+                                + TABLE + " FINAL WHERE pipe = {pipe:String}",
                         Map.of("pipe", pipe.uid()))
                 .stream()
                 .map(row -> new Offset(
@@ -72,7 +88,8 @@ public final class Offsets {
     }
 
     /**
-     * Records an offset; it is there for every later {@link #read} when this returns, unless a greater one is recorded already.
+     * Records an offset; it is there for every later {@link #read} when this returns, unless a greater one is recorded already; of
+     * equal ones the last counts.
      * To go back, {@link #forget} first.
      */
     public void record(Offset offset) {
@@ -87,6 +104,25 @@ public final class Offsets {
                                 literal(offset.timeline()),
                                 literal(offset.lsn().toString()),
                                 Long.toUnsignedString(offset.lsn().value())));
+    }
+
+    /**
+     * Behind the last commit of which rows are stored, as its change or as part of a load: an insert may have been confirmed and its
+     * offset not recorded. Reads a column of each target.
+     */
+    public Lsn stored(List<TableDefinition> builds) {
+        return builds.stream()
+                .filter(build -> clickHouse.exists(build.target()))
+                .map(build -> clickHouse
+                        .query(
+                                "SELECT toString(toUInt64(bitShiftRight(max(" + SystemColumns.VERSION
+                                        + "), 64))) AS lsn FROM " + ClickHouseClient.identifier(build.target()),
+                                Map.of())
+                        .getFirst()
+                        .get("lsn"))
+                .map(lsn -> new Lsn(Long.parseUnsignedLong((String) lsn) + 1))
+                .max(Comparator.naturalOrder())
+                .orElse(Lsn.ZERO);
     }
 
     /** Removes this pipe's offset. */

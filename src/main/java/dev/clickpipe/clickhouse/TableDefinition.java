@@ -322,8 +322,14 @@ public record TableDefinition(
      * @param boundary commits before this LSN are in the rows that its (first) session read, whole
      * @param complete where the source wrote its WAL when all of it was loaded; null until then. When the stream has passed it,
      *     the target is the source as of one moment
+     * @param session that began it, by its id; null when all of it is loaded
      */
-    public record Loading(String boundary, String complete) {}
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    public record Loading(String boundary, String complete, String session) {
+        public Loading(String boundary, String complete) {
+            this(boundary, complete, null);
+        }
+    }
 
     public TableDefinition {
         keyColumns = List.copyOf(keyColumns);

@@ -5,12 +5,16 @@ import dev.clickpipe.operator.Observed.End;
 import dev.clickpipe.operator.Observed.Pod;
 import dev.clickpipe.operator.Observed.Run;
 import dev.clickpipe.operator.Plan.JobRef;
+import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.Termination;
 import dev.clickpipe.pipe.WorkerStatus;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.Comparator;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /** A Job that has to succeed once: how it is doing, and when it is tried again. */
 record Attempts(ClickPipe pipe, Observed observed, Worker worker, Instant now) {
@@ -45,8 +49,12 @@ record Attempts(ClickPipe pipe, Observed observed, Worker worker, Instant now) {
     /** @param beside a pod of another run that has to stop first; null: there is none */
     record Wanted(JobRef ref, Pod beside) implements Attempt {}
 
-    /** @param hindrance what keeps it from getting on; null: nothing */
-    record UnderWay(JobRef ref, boolean started, Instant since, Cause hindrance) implements Attempt {}
+    /**
+     * @param hindrance what keeps it from getting on; null: nothing
+     * @param shorthanded what keeps some of its pods from work while others get on; null: nothing
+     */
+    record UnderWay(JobRef ref, boolean started, Instant since, Cause hindrance, String shorthanded)
+            implements Attempt {}
 
     /** It failed. @param due when it is tried again; {@code ref} is the new run when that is now */
     record Failed(JobRef ref, Cause cause, boolean fatal, boolean again, Instant due) implements Attempt {}
@@ -68,7 +76,7 @@ record Attempts(ClickPipe pipe, Observed observed, Worker worker, Instant now) {
                 words(run).isEmpty() && now.isBefore(run.finishedAt().plus(LAST_WORDS))
                         ? underWay(run)
                         : new Done(run, words(run));
-            case ACTIVE -> changed || outdated(run) ? wanted(next) : underWay(run);
+            case ACTIVE -> changed || outdated(run) ? wanted(next) : active(run);
             case FAILED -> failed(run, next, changed);
         };
     }
@@ -83,13 +91,26 @@ record Attempts(ClickPipe pipe, Observed observed, Worker worker, Instant now) {
         return new Wanted(ref, beside.orElse(null));
     }
 
+    /** Where several pods share it, Kubernetes replaces one that ended, for a while: also one that no retry cures. */
+    private Attempt active(Run run) {
+        var refused = run.workers() == 1 ? Optional.<End>empty() : ends(run).filter(End::fatal);
+        return refused.isPresent()
+                ? new Failed(run.ref(), refused.get().cause(), true, false, now.plus(PAUSE_AFTER_FATAL))
+                : underWay(run);
+    }
+
     private UnderWay underWay(Run run) {
-        var started = observed.podOf(run).map(Pod::started).orElse(false);
-        return new UnderWay(run.ref(), started, run.startedAt(), hindrance(run).orElse(null));
+        var started = observed.podsOf(run).stream().anyMatch(Pod::started);
+        return new UnderWay(
+                run.ref(),
+                started,
+                run.startedAt(),
+                hindrance(run).orElse(null),
+                shorthanded(run).orElse(null));
     }
 
     private Attempt failed(Run run, JobRef next, boolean changed) {
-        var end = observed.podOf(run).map(Pod::end);
+        var end = ends(run);
         if (end.isEmpty() && now.isBefore(run.finishedAt().plus(LAST_WORDS))) {
             return underWay(run);
         }
@@ -105,10 +126,55 @@ record Attempts(ClickPipe pipe, Observed observed, Worker worker, Instant now) {
 
     /** What keeps a Job that has not ended from getting on. */
     Optional<Cause> hindrance(Run run) {
-        return observed.podOf(run)
-                .map(pod ->
-                        pod.stuck() != null ? pod.stuck() : problem(pod.report().status()))
-                .or(() -> Optional.ofNullable(run.warning()));
+        var pods = observed.podsOf(run).stream().filter(Pod::live).toList();
+        return pods.stream().anyMatch(Attempts::works)
+                ? Optional.empty()
+                : pods.stream()
+                        .map(Attempts::trouble)
+                        .filter(Objects::nonNull)
+                        .min(Comparator.comparing(Attempts::isWait))
+                        .or(() -> Optional.ofNullable(run.warning()));
+    }
+
+    /** Where some of its pods get on, what keeps the others from it. */
+    private Optional<String> shorthanded(Run run) {
+        var pods = observed.podsOf(run);
+        var live = pods.stream().filter(Pod::live).toList();
+        long atWork = live.stream().filter(Attempts::works).count();
+        boolean ends =
+                pods.stream().map(Pod::end).filter(Objects::nonNull).anyMatch(end -> Objects.equals(end.exitCode(), 0));
+        if (run.workers() == 1 || atWork == 0 || ends) {
+            return Optional.empty();
+        }
+        return live.stream()
+                .map(Attempts::trouble)
+                .filter(cause -> cause != null && !isWait(cause))
+                .findFirst()
+                .or(() -> live.size() < run.workers() ? ends(run).map(End::cause) : Optional.empty())
+                .map(cause -> atWork + " of " + run.workers() + " pods are at work: " + cause.message());
+    }
+
+    private static boolean works(Pod pod) {
+        return pod.running() && trouble(pod) == null;
+    }
+
+    private static Cause trouble(Pod pod) {
+        return pod.stuck() != null ? pod.stuck() : problem(pod.report().status());
+    }
+
+    /** What other pods are at is no trouble, as long as they are. */
+    private static boolean isWait(Cause cause) {
+        return cause.reason().equals(Problem.ANOTHER_LOAD_RUNS);
+    }
+
+    /** How a run's pods ended, in one: what no retry cures first, then what was not just told to stop, then the last. */
+    private Optional<End> ends(Run run) {
+        return observed.podsOf(run).stream()
+                .map(Pod::end)
+                .filter(Objects::nonNull)
+                .max(Comparator.comparing(End::fatal)
+                        .thenComparing(end -> end.termination() == null
+                                || !end.termination().reason().equals(Termination.STOPPED)));
     }
 
     /** It may still be at work. One that overstays its deletion is not waited for. */
@@ -117,13 +183,17 @@ record Attempts(ClickPipe pipe, Observed observed, Worker worker, Instant now) {
     }
 
     private Optional<Termination> words(Run run) {
-        return observed.podOf(run).map(Pod::end).map(End::termination);
+        return observed.podsOf(run).stream()
+                .map(Pod::end)
+                .filter(end -> end != null && Objects.equals(end.exitCode(), 0))
+                .flatMap(end -> Stream.ofNullable(end.termination()))
+                .reduce((earlier, later) -> later);
     }
 
     /** The pod can't start with the image that the run was made with, and the operator now has another. */
     private boolean outdated(Run run) {
         return !run.image().equals(worker.settings().image())
-                && !observed.podOf(run).map(Pod::started).orElse(false);
+                && observed.podsOf(run).stream().noneMatch(Pod::started);
     }
 
     /** Doubles with every attempt, up to five minutes. */

@@ -457,6 +457,12 @@ record Lifecycle(Worker worker, Duration teardownTimeout) {
                 case Attempt any when before.isPresent() -> steady.as(Phase.Failed, Standing.STALLED, before.get());
                 case Wanted wanted -> steady.lookingAgain(SOON);
                 case UnderWay run when run.hindrance() != null -> steady.as(at, Standing.HINDERED, run.hindrance());
+                case UnderWay run
+                when run.shorthanded() != null ->
+                    steady.as(
+                            at,
+                            Standing.PROGRESSING,
+                            new Cause(at.name(), steady.cause().message() + " " + run.shorthanded()));
                 case Attempt any -> steady;
             };
         }

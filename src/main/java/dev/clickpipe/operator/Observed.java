@@ -39,6 +39,7 @@ record Observed(List<Run> runs, Optional<Deployed> deployment, List<Pod> pods, S
      *
      * @param generation of the spec that it was made for
      * @param template stands for its pod template, see {@link Worker#template}
+     * @param workers how many pods share it
      * @param warning what the Job controller complained about last; null: nothing
      */
     record Run(
@@ -47,6 +48,7 @@ record Observed(List<Run> runs, Optional<Deployed> deployment, List<Pod> pods, S
             String name,
             String template,
             String image,
+            int workers,
             Outcome outcome,
             Instant startedAt,
             Instant finishedAt,
@@ -197,7 +199,12 @@ record Observed(List<Run> runs, Optional<Deployed> deployment, List<Pod> pods, S
 
     /** The newest pod of a Job. */
     Optional<Pod> podOf(Run run) {
-        return pods.stream().filter(pod -> run.name().equals(pod.job())).reduce((earlier, later) -> later);
+        return podsOf(run).stream().reduce((earlier, later) -> later);
+    }
+
+    /** The pods of a Job, those that ended among them, by age. */
+    List<Pod> podsOf(Run run) {
+        return pods.stream().filter(pod -> run.name().equals(pod.job())).toList();
     }
 
     /** The newest CDC pod that is as the Deployment has it and is not being deleted. */
@@ -209,13 +216,13 @@ record Observed(List<Run> runs, Optional<Deployed> deployment, List<Pod> pods, S
                 .reduce((earlier, later) -> later);
     }
 
-    /** What the worker that is at it now says of itself. */
-    Optional<WorkerStatus> worker(Role role) {
+    /** What the workers that are at it now say of themselves. */
+    List<WorkerStatus> workers(Role role) {
         return pods.stream()
                 .filter(pod -> pod.role() == role && pod.live())
                 .map(pod -> pod.report().status())
                 .filter(Objects::nonNull)
-                .reduce((earlier, later) -> later);
+                .toList();
     }
 
     private static <T extends HasMetadata> Stream<T> owned(ClickPipe pipe, Collection<T> children) {
@@ -249,6 +256,7 @@ record Observed(List<Run> runs, Optional<Deployed> deployment, List<Pod> pods, S
                 job.getMetadata().getName(),
                 annotations.getOrDefault(Worker.TEMPLATE, ""),
                 job.getSpec().getTemplate().getSpec().getContainers().getFirst().getImage(),
+                Objects.requireNonNullElse(job.getSpec().getParallelism(), 1),
                 ended.map(c -> c.getType().equals("Complete") ? Outcome.SUCCEEDED : Outcome.FAILED)
                         .orElse(Outcome.ACTIVE),
                 instant(job.getStatus() == null ? null : job.getStatus().getStartTime()),

@@ -18,6 +18,7 @@ import dev.clickpipe.pipe.WorkerStatus;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
@@ -127,13 +128,48 @@ final class Status {
                 .filter(run -> setup != null && setup.accepted() && run.generation() >= setup.since());
     }
 
-    /** What the load says of itself: the last words of a finished one, else its latest answer. */
+    /** What the load says of itself: the last words of a finished one, else its pods' latest answers. */
     private Optional<WorkerStatus.Load> said(Run run) {
-        var pod = observed.podOf(run);
+        var pods = observed.podsOf(run);
         var lastWords = run.outcome() == Outcome.SUCCEEDED
-                ? pod.map(Pod::end).map(Observed.End::termination).map(Termination::load)
+                ? pods.stream()
+                        .map(Pod::end)
+                        .filter(Objects::nonNull)
+                        .map(Observed.End::termination)
+                        .filter(Objects::nonNull)
+                        .map(Termination::load)
+                        .filter(Objects::nonNull)
+                        .reduce((earlier, later) -> later)
                 : Optional.<WorkerStatus.Load>empty();
-        return lastWords.or(() -> pod.map(p -> p.report().status()).map(WorkerStatus::load));
+        return lastWords
+                .or(() -> together(pods.stream().filter(Pod::live)))
+                .or(() -> together(observed.podOf(run).stream()));
+    }
+
+    private static Optional<WorkerStatus.Load> together(Stream<Pod> pods) {
+        return pods.map(pod -> pod.report().status())
+                .filter(Objects::nonNull)
+                .map(WorkerStatus::load)
+                .filter(Objects::nonNull)
+                .reduce(Status::together);
+    }
+
+    /** All of them go by one ledger, so whoever says most looked last; only the rates are each one's own. */
+    private static WorkerStatus.Load together(WorkerStatus.Load a, WorkerStatus.Load b) {
+        return new WorkerStatus.Load(
+                Math.max(a.tablesDone(), b.tablesDone()),
+                Math.max(a.tablesTotal(), b.tablesTotal()),
+                Math.max(a.replacements(), b.replacements()),
+                Math.max(a.rows(), b.rows()),
+                Math.max(a.bytes(), b.bytes()),
+                Math.max(a.bytesTotal(), b.bytesTotal()),
+                Math.max(a.percent(), b.percent()),
+                a.rowsPerSecond() + b.rowsPerSecond(),
+                Stream.of(a, b)
+                        .map(WorkerStatus.Load::secondsLeft)
+                        .filter(Objects::nonNull)
+                        .min(Comparator.naturalOrder())
+                        .orElse(null));
     }
 
     private List<Table> tables() {
@@ -172,7 +208,7 @@ final class Status {
         var built = replacement.isEmpty() ? live : replacement;
         var chunks = built.stream()
                 .filter(table -> table.chunksTotal() > 0)
-                .reduce((a, b) -> b)
+                .max(Comparator.comparingInt(WorkerStatus.Table::chunksDone).thenComparing(WorkerStatus.Table::rows))
                 .orElse(null);
         var problem = problem(live);
         var total = chunks != null ? Integer.valueOf(chunks.chunksTotal()) : before.partitionsTotal();
@@ -190,7 +226,7 @@ final class Status {
     /** What the workers that are at it say of a table, the one that loads last. */
     private List<WorkerStatus.Table> said(Predicate<WorkerStatus.Table> which, TableMapping mapping) {
         return Stream.of(Role.CDC, Role.SNAPSHOT)
-                .flatMap(role -> observed.worker(role).stream())
+                .flatMap(role -> observed.workers(role).stream())
                 .flatMap(said -> Attempts.tables(said).stream())
                 .filter(table -> mapping.source().equals(table.source()))
                 .filter(which)
@@ -220,8 +256,8 @@ final class Status {
     }
 
     private boolean unheard() {
-        return observed.worker(Role.CDC).isEmpty()
-                && observed.worker(Role.SNAPSHOT).isEmpty();
+        return observed.workers(Role.CDC).isEmpty()
+                && observed.workers(Role.SNAPSHOT).isEmpty();
     }
 
     private TablePhase tablePhase(List<WorkerStatus.Table> said, Table before) {

@@ -48,6 +48,11 @@ record Worker(Settings settings) {
 
     /** Long enough to read a finished worker's log, and for the operator to be away. */
     private static final int SECONDS_AFTER_FINISHED = 3600;
+    /**
+     * How often Kubernetes replaces a pod of a run that several share, so that the others go on. A run of one pod it never repeats:
+     * the operator decides.
+     */
+    private static final int REPLACEMENTS = 6;
     /** As job and pod names and label values have it (Kubernetes documentation, "Object Names and IDs"). */
     private static final int NAME_LIMIT = 63;
 
@@ -85,17 +90,22 @@ record Worker(Settings settings) {
                 .build();
     }
 
-    /** A run of any role but the stream's. Kubernetes never retries it: the operator decides. */
+    /**
+     * A run of any role but the stream's. Where several pods share it, it is done as soon as one of them has found that all of it is
+     * (Kubernetes documentation, "Parallel Jobs with a work queue").
+     */
     Job job(ClickPipe pipe, JobRef ref) {
         var annotations = Map.of(
                 CONFIG, ref.key(),
                 ATTEMPT, String.valueOf(ref.attempt()),
                 GENERATION, String.valueOf(generation(pipe)),
                 TEMPLATE, template(pipe, ref.role()));
+        int pods = pods(pipe, ref.role());
         return new JobBuilder()
                 .withMetadata(metadata(pipe, ref.role(), name(ref, pipe), annotations))
                 .withNewSpec()
-                .withBackoffLimit(0)
+                .withParallelism(pods == 1 ? null : Integer.valueOf(pods))
+                .withBackoffLimit(pods == 1 ? 0 : REPLACEMENTS)
                 .withTtlSecondsAfterFinished(SECONDS_AFTER_FINISHED)
                 .withTemplate(podTemplate(pipe, ref.role(), ref.key(), settings.image()))
                 .endSpec()
@@ -163,7 +173,7 @@ record Worker(Settings settings) {
                 .withName("worker")
                 .withImage(image)
                 .withImagePullPolicy(settings.pullPolicy().orElse(null))
-                .withArgs(arguments(role))
+                .withArgs(arguments(pipe, role))
                 .addNewPort()
                 .withName("http")
                 .withContainerPort(settings.port())
@@ -217,7 +227,12 @@ record Worker(Settings settings) {
                 .build();
     }
 
-    private List<String> arguments(Role role) {
+    /** How many pods share a run. */
+    static int pods(ClickPipe pipe, Role role) {
+        return role == Role.SNAPSHOT ? pipe.getSpec().workers().snapshotParallelism() : 1;
+    }
+
+    private List<String> arguments(ClickPipe pipe, Role role) {
         var arguments = new ArrayList<>(List.of(
                 role.word(),
                 "--pipe=/etc/clickpipe/pipe/pipe.yaml",
@@ -225,6 +240,9 @@ record Worker(Settings settings) {
                 "--http-port=" + settings.port(),
                 "--log-format=" + settings.logFormat(),
                 "--termination-message=/dev/termination-log"));
+        if (pods(pipe, role) > 1) {
+            arguments.add("--workers=" + pods(pipe, role));
+        }
         if (role == Role.CDC) {
             // What a person has to mend it says in its status, and goes on when that is done.
             arguments.add("--keep-trying");

@@ -12,6 +12,8 @@ import com.fasterxml.jackson.annotation.JsonInclude;
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record Problem(String reason, String object, String message, String remedy) {
+    /** The reason of a load's worker that has nothing to do as long as other workers of it have it in hand. */
+    public static final String ANOTHER_LOAD_RUNS = "AnotherLoadRuns";
 
     /** As one line for people. */
     public String sentence() {

@@ -26,6 +26,7 @@ public record Termination(
         WorkerStatus.Replication replication) {
 
     public static final String SUCCEEDED = "Succeeded";
+    public static final String STOPPED = "Stopped";
 
     /** Kubernetes cuts a container's termination message there. */
     private static final int MAX_BYTES = 4096;
@@ -47,7 +48,7 @@ public record Termination(
     /** Ended before its work was done, because it was asked to. */
     public static Termination stopped() {
         return new Termination(
-                "Stopped",
+                STOPPED,
                 "Stopped before it was done",
                 "It goes on when it is started again",
                 true,

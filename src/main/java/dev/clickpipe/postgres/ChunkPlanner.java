@@ -6,7 +6,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 
-/** Cuts a table into chunks from its size alone: no row is counted or read. */
+/** Cuts a table into chunks: by blocks from its size alone, no row is counted or read; by a column from a sample of its values. */
 public final class ChunkPlanner {
     /** Fewer rows are not worth an INSERT, unless they are large. */
     private static final long MIN_BLOCKS = 16;
@@ -16,6 +16,10 @@ public final class ChunkPlanner {
     private static final long MAX_CHUNKS = 20_000;
     /** Where Postgres has no statistics. */
     private static final double USUAL_ROWS_PER_BLOCK = 50;
+    /** Looked at for each chunk: enough that none is many times as large as it should be, also where a block has equal values. */
+    private static final double SAMPLED_ROWS = 100;
+
+    private static final double SAMPLED_BLOCKS = 10;
 
     /** A table with rows of its own: a mapped table, or a partition of one. */
     record Heap(
@@ -38,13 +42,34 @@ public final class ChunkPlanner {
      * @return at least one chunk; empty when there is no such table
      */
     public static List<Chunk> plan(Connection connection, long relid, long rowsPerChunk) throws SQLException {
+        return plan(connection, relid, rowsPerChunk, null);
+    }
+
+    /** @param key a column by whose values to cut; null: by blocks */
+    public static List<Chunk> plan(Connection connection, long relid, long rowsPerChunk, String key)
+            throws SQLException {
         var heaps = heaps(connection, relid);
         if (heaps.isEmpty() || !heaps.stream().allMatch(Heap::readable)) {
             // No partitions yet, or a role that may read the table but not its partitions by themselves.
-            return exists(connection, relid)
-                    ? List.of(Chunk.whole(
-                            relid, 0, heaps.stream().mapToLong(Heap::bytes).sum()))
-                    : List.of();
+            if (!exists(connection, relid)) {
+                return List.of();
+            }
+            var all = new Heap(
+                    relid,
+                    0,
+                    true,
+                    false,
+                    USUAL_ROWS_PER_BLOCK,
+                    heaps.stream().mapToLong(Heap::blocks).sum(),
+                    heaps.stream().mapToLong(Heap::bytes).sum());
+            return key == null ? cut(all, rowsPerChunk) : cut(connection, all, rowsPerChunk, key);
+        }
+        if (key != null) {
+            var chunks = new ArrayList<Chunk>();
+            for (var heap : heaps) {
+                chunks.addAll(cut(connection, heap, rowsPerChunk, key));
+            }
+            return chunks;
         }
         return heaps.stream().flatMap(heap -> cut(heap, rowsPerChunk).stream()).toList();
     }
@@ -85,6 +110,65 @@ public final class ChunkPlanner {
                     heap.relid, heap.filenode, first, last ? Chunk.END : end, (long) (blocks * bytesPerBlock)));
         }
         return chunks;
+    }
+
+    private static List<Chunk> cut(Connection connection, Heap heap, long rowsPerChunk, String key)
+            throws SQLException {
+        double rows = heap.blocks * heap.rowsPerBlock;
+        double wanted = Math.max(rows / rowsPerChunk, (double) heap.bytes / MAX_BYTES);
+        if (wanted < 2) {
+            return List.of(Chunk.whole(heap.relid, heap.filenode, heap.bytes));
+        }
+        int ranges = (int) Math.min(wanted, MAX_CHUNKS);
+        double percent = 100 * ranges * Math.max(SAMPLED_ROWS / rows, SAMPLED_BLOCKS / heap.blocks);
+        var bounds = bounds(connection, heap, key, ranges, percent);
+        if (bounds.isEmpty() && percent < 100) {
+            bounds = bounds(connection, heap, key, ranges, 100); // most blocks may be empty
+        }
+        var chunks = new ArrayList<Chunk>();
+        long bytes = heap.bytes / (bounds.size() + 1);
+        for (int i = 0; i <= bounds.size(); i++) {
+            var keys = new Chunk.Keys(
+                    key, i == 0 ? null : bounds.get(i - 1), i == bounds.size() ? null : bounds.get(i), false);
+            chunks.add(new Chunk(heap.relid, heap.filenode, 0, Chunk.END, bytes, keys));
+        }
+        chunks.add(new Chunk(heap.relid, heap.filenode, 0, Chunk.END, 0, Chunk.Keys.none(key)));
+        return chunks;
+    }
+
+    /** Values between which there are about equally many rows, in their order, as Postgres prints them. */
+    private static List<String> bounds(Connection connection, Heap heap, String key, int ranges, double percent)
+            throws SQLException {
+        var name = Publications.identifier(key);
+        var sample = heap.hasCtid && percent < 100 ? " TABLESAMPLE SYSTEM (" + percent + ")" : "";
+        // The same for every order a type may have, and it gives values that are there.
+        var sql = """
+                SELECT b::text FROM unnest((
+                    SELECT percentile_disc(ARRAY (SELECT i::float8 / %d FROM generate_series(1, %d) i)) WITHIN GROUP (ORDER BY %s)
+                    FROM %s%s)) WITH ORDINALITY AS u (b, n)
+                WHERE b IS NOT NULL GROUP BY b ORDER BY min(n)
+                """.formatted(ranges, ranges - 1, name, source(connection, heap), sample);
+        try (var statement = connection.createStatement();
+                var rows = statement.executeQuery(sql)) {
+            var bounds = new ArrayList<String>();
+            while (rows.next()) {
+                bounds.add(rows.getString(1));
+            }
+            return bounds;
+        }
+    }
+
+    private static String source(Connection connection, Heap heap) throws SQLException {
+        try (var query = connection.prepareStatement(
+                "SELECT CASE WHEN relkind = 'p' THEN '' ELSE 'ONLY ' END || oid::regclass FROM pg_class WHERE oid = ?::oid")) {
+            query.setLong(1, heap.relid);
+            try (var rows = query.executeQuery()) {
+                if (!rows.next()) {
+                    throw new SQLException("relation " + heap.relid + " does not exist", "42P01");
+                }
+                return rows.getString(1);
+            }
+        }
     }
 
     private static List<Heap> heaps(Connection connection, long relid) throws SQLException {

@@ -6,7 +6,6 @@ import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.Stop;
 import java.sql.Connection;
 import java.sql.SQLException;
-import java.time.Duration;
 import java.time.OffsetDateTime;
 import java.util.Optional;
 import java.util.function.Consumer;
@@ -20,18 +19,15 @@ import java.util.function.Consumer;
  * before others see it. The slot goes at once, so that it retains no WAL; what keeps the snapshot is a transaction of this
  * session, which readers import it from.
  *
- * <p>A pipe has one session at a time, whatever pods of it still run: it holds an advisory lock that its readers share.
+ * <p>It has an id, as long as any of its connections lives: each holds an advisory lock of that name. What the session claims,
+ * the connection with its transaction holds, so that no claim outlives the snapshot.
  *
  * <p>Thread-safe.
  */
 public final class SnapshotSession implements AutoCloseable {
-    private static final Duration BETWEEN_TRIES = Duration.ofSeconds(1);
-
-    /** Hashed to the key of an advisory lock (PostgreSQL documentation, 13.3.5 "Advisory Locks"). */
-    private static final String LOCK_KEY = "hashtextextended('clickpipe load of ' || ?, 0)";
-
     private final PostgresClient client;
     private final Pipe pipe;
+    private final String id;
     private final Connection keeper;
     private final String snapshot;
     private final Lsn boundary;
@@ -40,44 +36,32 @@ public final class SnapshotSession implements AutoCloseable {
     private SnapshotSession(
             PostgresClient client,
             Pipe pipe,
+            String id,
             Connection keeper,
             String snapshot,
             Lsn boundary,
             OffsetDateTime takenAt) {
         this.client = client;
         this.pipe = pipe;
+        this.id = id;
         this.keeper = keeper;
         this.snapshot = snapshot;
         this.boundary = boundary;
         this.takenAt = takenAt;
     }
 
-    /**
-     * Opens a session. That waits for a former session of this pipe to end, and where changes are streamed afterwards for
-     * every transaction that is writing now.
-     *
-     * @param waiting told every few seconds on whom it waits
-     * @return empty when stopped
-     * @throws PipeException classified
-     */
-    public static Optional<SnapshotSession> open(PostgresClient client, Pipe pipe, Consumer<Problem> waiting, Stop stop)
-            throws InterruptedException {
-        var keeper = client.connect("snapshot");
-        SnapshotSession session = null;
-        try {
-            if (lockOutOthers(keeper, pipe, waiting, stop)) {
-                session = pipe.settings().replicationMode().streams()
-                        ? atConsistentPoint(client, pipe, keeper, waiting, stop)
-                        : now(client, pipe, keeper);
-            }
-            return Optional.ofNullable(session);
-        } catch (SQLException e) {
-            throw PostgresErrors.of(e, "snapshot of " + client.object());
-        } finally {
-            if (session == null) {
-                closeQuietly(keeper);
-            }
-        }
+    /** @param keeper holds the session's locks, and from now on its snapshot */
+    static Optional<SnapshotSession> open(
+            PostgresClient client, Pipe pipe, String id, Connection keeper, Consumer<Problem> waiting, Stop stop)
+            throws SQLException, InterruptedException {
+        return pipe.settings().replicationMode().streams()
+                ? atConsistentPoint(client, pipe, id, keeper, waiting, stop)
+                : Optional.of(now(client, pipe, id, keeper));
+    }
+
+    /** Told from all others' for ever. */
+    public String id() {
+        return id;
     }
 
     /** Every commit before this is in the snapshot; those from here on are not. */
@@ -98,16 +82,41 @@ public final class SnapshotSession implements AutoCloseable {
     public ChunkReader openReader() {
         var connection = client.connect("initial load");
         try {
-            lock(connection, "SELECT pg_advisory_lock_shared(" + LOCK_KEY + ")", pipe);
+            LoadTurn.load(pipe).share(connection);
+            LoadTurn.session(id).share(connection);
             return new ChunkReader(connection, snapshot);
         } catch (SQLException e) {
-            closeQuietly(connection);
+            LoadTurn.closeQuietly(connection);
             throw PostgresErrors.of(e, client.object());
         }
     }
 
+    /**
+     * Claims a chunk, so that no other session reads it until it is released, or this session is over.
+     *
+     * @param chunk a name that stands for it in all workers
+     * @return whether none has it
+     * @throws PipeException classified
+     */
+    public synchronized boolean claim(String chunk) {
+        try {
+            return LoadTurn.chunk(chunk).tryTake(keeper);
+        } catch (SQLException e) {
+            throw PostgresErrors.of(e, client.object());
+        }
+    }
+
+    /** Lets go of a claim; where that fails the session is over, and so is the claim. */
+    public synchronized void release(String chunk) {
+        try {
+            LoadTurn.chunk(chunk).release(keeper);
+        } catch (SQLException e) {
+            LoadTurn.closeQuietly(keeper);
+        }
+    }
+
     /** Whether readers can still be opened; asks the server. */
-    public boolean alive() {
+    public synchronized boolean alive() {
         try {
             return keeper.isValid(10);
         } catch (SQLException e) {
@@ -118,59 +127,11 @@ public final class SnapshotSession implements AutoCloseable {
     /** Ends the snapshot for readers that have not begun. */
     @Override
     public void close() {
-        closeQuietly(keeper);
+        LoadTurn.closeQuietly(keeper);
     }
 
-    /**
-     * A former worker may still read and insert: its pod is going, or the network split. Postgres knows, as each of its
-     * connections holds the lock.
-     */
-    private static boolean lockOutOthers(Connection keeper, Pipe pipe, Consumer<Problem> waiting, Stop stop)
-            throws SQLException, InterruptedException {
-        while (!lock(keeper, "SELECT pg_try_advisory_lock(" + LOCK_KEY + ")", pipe)) {
-            waiting.accept(holder(keeper, pipe));
-            if (stop.await(BETWEEN_TRIES)) {
-                return false;
-            }
-        }
-        lock(keeper, "SELECT pg_advisory_lock_shared(" + LOCK_KEY + ")", pipe);
-        lock(keeper, "SELECT pg_advisory_unlock(" + LOCK_KEY + ")", pipe);
-        return true;
-    }
-
-    private static boolean lock(Connection connection, String sql, Pipe pipe) throws SQLException {
-        try (var query = connection.prepareStatement(sql)) {
-            query.setString(1, pipe.uid());
-            try (var rows = query.executeQuery()) {
-                rows.next();
-                return "t".equals(rows.getString(1));
-            }
-        }
-    }
-
-    private static Problem holder(Connection keeper, Pipe pipe) throws SQLException {
-        // A bigint key is shown as its upper half in classid and its lower half in objid (PostgreSQL documentation,
-        // 53.13).
-        try (var query = keeper.prepareStatement("""
-                SELECT string_agg(format('%%s from %%s', l.pid, coalesce(host(a.client_addr), 'this host')), ', ')
-                FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-                WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-                    AND (l.classid::bigint << 32 | l.objid::bigint) = %s
-                """.formatted(LOCK_KEY))) {
-            query.setString(1, pipe.uid());
-            try (var rows = query.executeQuery()) {
-                rows.next();
-                return new Problem(
-                        "AnotherLoadRuns",
-                        "pipe " + pipe,
-                        "another worker of this pipe still reads the source, with pid " + rows.getString(1),
-                        "It goes on when that worker's connections end; if that worker is gone for good, end them with pg_terminate_backend");
-            }
-        }
-    }
-
-    private static SnapshotSession atConsistentPoint(
-            PostgresClient client, Pipe pipe, Connection keeper, Consumer<Problem> waiting, Stop stop)
+    private static Optional<SnapshotSession> atConsistentPoint(
+            PostgresClient client, Pipe pipe, String id, Connection keeper, Consumer<Problem> waiting, Stop stop)
             throws SQLException, InterruptedException {
         record Point(Lsn lsn, String snapshot) {}
         var slot = pipe.temporarySlot();
@@ -192,21 +153,23 @@ public final class SnapshotSession implements AutoCloseable {
                     waiting,
                     stop);
             if (point.isEmpty()) {
-                return null;
+                return Optional.empty();
             }
             begin(keeper, "'" + point.get().snapshot + "'");
-            return new SnapshotSession(client, pipe, keeper, export(keeper), point.get().lsn, transactionTime(keeper));
+            return Optional.of(new SnapshotSession(
+                    client, pipe, id, keeper, export(keeper), point.get().lsn, transactionTime(keeper)));
         }
     }
 
     /** Without a stream to join, any view will do; the position only orders this load after former ones. */
-    private static SnapshotSession now(PostgresClient client, Pipe pipe, Connection keeper) throws SQLException {
+    private static SnapshotSession now(PostgresClient client, Pipe pipe, String id, Connection keeper)
+            throws SQLException {
         var lsn = Lsn.parse(
                 text(
                         keeper,
                         "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END"));
         begin(keeper, null);
-        return new SnapshotSession(client, pipe, keeper, export(keeper), lsn, transactionTime(keeper));
+        return new SnapshotSession(client, pipe, id, keeper, export(keeper), lsn, transactionTime(keeper));
     }
 
     /** @param snapshot a literal; null to take one */
@@ -236,14 +199,6 @@ public final class SnapshotSession implements AutoCloseable {
                 var rows = statement.executeQuery(sql)) {
             rows.next();
             return rows.getString(1);
-        }
-    }
-
-    private static void closeQuietly(Connection connection) {
-        try {
-            connection.close();
-        } catch (SQLException e) {
-            // nothing is lost with it
         }
     }
 }

@@ -156,6 +156,7 @@ final class SourceChecks {
         problems.addAll(result.problems());
         tables.add(new Table(mapping, table, result.definition()));
         checkReadable(source, object, table, result.definition());
+        checkPartitionKey(source, object, mapping.partitionKey(), table);
         checkStorage(source, object, table);
     }
 
@@ -210,6 +211,24 @@ final class SourceChecks {
                     object,
                     "row-level security of " + some(hidden) + " hides rows from the role",
                     "As a superuser: ALTER ROLE " + user + " BYPASSRLS");
+        }
+    }
+
+    /** What cutting the table by its values takes: Postgres itself says what is missing. */
+    private void checkPartitionKey(Query source, String object, String key, SourceTable table) {
+        if (key == null || !mode.loads()) {
+            return;
+        }
+        try {
+            source.strings("SELECT percentile_disc(ARRAY [0.5::float8]) WITHIN GROUP (ORDER BY k)::text FROM (SELECT "
+                    + identifier(key) + " AS k FROM " + sqlName(table) + " WHERE " + identifier(key)
+                    + " >= NULL LIMIT 0) AS t");
+        } catch (SQLException e) {
+            problem(
+                    "PartitionKeyUnsuitable",
+                    object,
+                    "partitionKey " + key + ": " + e.getMessage(),
+                    "Name a column that the role may read and whose type has an order, or leave partitionKey out");
         }
     }
 

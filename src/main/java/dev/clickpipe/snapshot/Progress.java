@@ -9,6 +9,7 @@ import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Duration;
 import java.util.ArrayDeque;
+import java.util.BitSet;
 import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -36,6 +37,11 @@ final class Progress {
     /** Guarded by the progress. */
     private static final class Table {
         private final TableDefinition definition;
+        /** Of the plan that the figures are of; 0: there is none. */
+        private long generation;
+        /** By number; maybe of other workers. */
+        private final BitSet done = new BitSet();
+
         private int chunksDone;
         private int chunks;
         private long rows;
@@ -50,19 +56,30 @@ final class Progress {
         private Table(TableDefinition definition) {
             this.definition = definition;
         }
+
+        private void loaded(int chunk, long rows, long bytes) {
+            if (!done.get(chunk)) {
+                done.set(chunk);
+                chunksDone++;
+                this.rows += rows;
+                bytesDone += bytes;
+            }
+        }
     }
 
     /** One chunk while it is read. Written by one thread, read by any. */
     final class Chunk {
         private final String build;
+        private final int number;
         private final long bytesPlanned;
         private volatile long rows;
         private volatile long bytes;
         private volatile long movedAt = System.nanoTime();
 
-        private Chunk(String build, long bytesPlanned) {
+        private Chunk(String build, ChunkLedger.Entry entry) {
             this.build = build;
-            this.bytesPlanned = bytesPlanned;
+            this.number = entry.number();
+            this.bytesPlanned = entry.chunk().bytes();
         }
 
         /** Totals so far. */
@@ -132,43 +149,54 @@ final class Progress {
 
     synchronized void planned(ChunkLedger.Plan plan) {
         var table = tables.get(plan.build());
+        table.generation = plan.generation();
+        table.done.clear();
         table.chunksDone = 0;
         table.rows = 0;
         table.bytesDone = 0;
-        table.bytes = 0;
         table.chunks = plan.entries().size();
-        for (var entry : plan.entries()) {
-            table.bytes += entry.chunk().bytes();
-            if (entry.loaded()) {
-                table.chunksDone++;
-                table.rows += entry.rows();
-                table.bytesDone += entry.chunk().bytes();
+        table.bytes = plan.entries().stream()
+                .mapToLong(entry -> entry.chunk().bytes())
+                .sum();
+        loaded(table, plan);
+    }
+
+    /** What the ledger says by now, of other workers' chunks as well. */
+    synchronized void loaded(Map<String, ChunkLedger.Plan> plans) {
+        for (var table : tables.values()) {
+            var plan = plans.get(table.definition.build());
+            if (plan != null && !table.replaced) {
+                if (plan.generation() == table.generation) {
+                    loaded(table, plan);
+                } else {
+                    planned(plan);
+                }
             }
         }
-        table.loaded = plan.loaded();
+    }
+
+    private static void loaded(Table table, ChunkLedger.Plan plan) {
+        plan.entries().stream()
+                .filter(ChunkLedger.Entry::loaded)
+                .forEach(entry ->
+                        table.loaded(entry.number(), entry.rows(), entry.chunk().bytes()));
+        table.loaded = table.chunksDone == table.chunks;
     }
 
     Chunk begin(String build, ChunkLedger.Entry entry) {
-        var chunk = new Chunk(build, entry.chunk().bytes());
+        var chunk = new Chunk(build, entry);
         underWay.add(chunk);
         return chunk;
     }
 
-    /**
-     * The chunk is in ClickHouse.
-     *
-     * @return rows of its table, when that was the last chunk of it; -1 otherwise
-     */
-    synchronized long loaded(Chunk chunk) {
+    /** The chunk is in ClickHouse. */
+    synchronized void loaded(Chunk chunk) {
         underWay.remove(chunk);
         problem = null;
         state = WorkerStatus.State.Working;
         var table = tables.get(chunk.build);
-        table.chunksDone++;
-        table.rows += chunk.rows;
-        table.bytesDone += chunk.bytesPlanned;
+        table.loaded(chunk.number, chunk.rows, chunk.bytesPlanned);
         table.loaded = table.chunksDone == table.chunks;
-        return table.loaded ? table.rows : -1;
     }
 
     /** The chunk is to be read again; null for no problem of ours. */

@@ -146,17 +146,8 @@ final class Reader {
     }
 
     private void loaded(Copy copy) {
-        long rows = progress.loaded(copy.chunk);
+        progress.loaded(copy.chunk);
         schedule.loaded(copy.work);
-        if (rows >= 0) {
-            var definition = copy.work.table().definition;
-            LOG.info(
-                    "{} is loaded into {}: {} rows in {} chunks",
-                    definition.source(),
-                    definition.target(),
-                    rows,
-                    copy.work.table().plan.entries().size());
-        }
     }
 
     private void failed(Copy copy, Throwable e) {

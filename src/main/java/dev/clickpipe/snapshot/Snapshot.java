@@ -6,27 +6,22 @@ import dev.clickpipe.clickhouse.Definitions;
 import dev.clickpipe.clickhouse.Patience;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.clickhouse.TableDefinition.Loading;
-import dev.clickpipe.clickhouse.TargetTable;
-import dev.clickpipe.codec.RowVersion;
-import dev.clickpipe.codec.SystemColumns;
-import dev.clickpipe.codec.TsvBuffer;
 import dev.clickpipe.pipe.Mode;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.Stop;
 import dev.clickpipe.pipe.WorkerStatus;
-import dev.clickpipe.postgres.ChunkPlanner;
-import dev.clickpipe.postgres.Lsn;
+import dev.clickpipe.postgres.LoadTurn;
 import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.postgres.PostgresErrors;
 import dev.clickpipe.postgres.SnapshotSession;
 import io.micrometer.core.instrument.MeterRegistry;
-import java.nio.charset.StandardCharsets;
-import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -35,6 +30,8 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
+import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -48,6 +45,10 @@ import org.slf4j.LoggerFactory;
  *
  * <p>Elsewhere nothing would mend such a seam, in append-only targets and where no stream follows. Those tables are read in one
  * session or start over.
+ *
+ * <p>Several workers may be at one load, each with sessions of its own. That is the same as one worker's sessions, one after the
+ * other, except that two of them must not read one chunk: they claim it, and look into the ledger again. If they do nevertheless,
+ * because one was thought dead, the later session's rows count.
  */
 public final class Snapshot implements Mode {
     private static final Logger LOG = LoggerFactory.getLogger(Snapshot.class);
@@ -64,12 +65,18 @@ public final class Snapshot implements Mode {
     private final Definitions definitions;
     private final ChunkLedger ledger;
     private final Progress progress;
+    private final Planner planner;
+    private final int workers;
     private final Duration longestSession;
     private final Patience patience = new Patience();
     private final Watchdog watchdog = new Watchdog();
+    /** The last session of this worker; null before the first. */
+    private String formerSession;
 
-    public Snapshot(Pipe pipe, PostgresClient postgres, ClickHouseClient clickHouse, MeterRegistry meters) {
-        this(pipe, postgres, clickHouse, meters, SESSION);
+    /** @param workers how many are at this load, this one included */
+    public Snapshot(
+            Pipe pipe, PostgresClient postgres, ClickHouseClient clickHouse, MeterRegistry meters, int workers) {
+        this(pipe, postgres, clickHouse, meters, workers, SESSION);
     }
 
     /** @param longestSession after which another session goes on with those tables that need not be read in one */
@@ -78,7 +85,9 @@ public final class Snapshot implements Mode {
             PostgresClient postgres,
             ClickHouseClient clickHouse,
             MeterRegistry meters,
+            int workers,
             Duration longestSession) {
+        this.workers = workers;
         this.longestSession = longestSession;
         this.pipe = pipe;
         this.postgres = postgres;
@@ -86,6 +95,7 @@ public final class Snapshot implements Mode {
         this.definitions = new Definitions(clickHouse, pipe);
         this.ledger = new ChunkLedger(clickHouse, pipe);
         this.progress = new Progress(meters);
+        this.planner = new Planner(pipe, postgres, clickHouse, definitions, ledger, workers);
     }
 
     @Override
@@ -100,10 +110,13 @@ public final class Snapshot implements Mode {
             return;
         }
         ledger.create();
+        // What no retry of this worker cures. It ends with that when the others have loaded the rest, or can't either.
+        var failures = new LinkedHashMap<String, PipeException>();
         var pause = Duration.ZERO;
         while (!stop.await(pause)) {
             pause = BETWEEN_SESSIONS;
-            var all = definitions.all();
+            var plans = ledger.plans();
+            var all = completed(definitions.all(), plans);
             if (all.isEmpty()) {
                 throw PipeException.fatal(new Problem(
                         "NotSetUp",
@@ -111,28 +124,73 @@ public final class Snapshot implements Mode {
                         "no table definitions are recorded in " + clickHouse.object(),
                         "Run the setup mode first"));
             }
-            var plans = ledger.plans();
             progress.begin(all, plans);
-            var missing =
-                    all.stream().filter(definition -> !definition.loaded()).toList();
+            failures.forEach(
+                    (build, why) -> progress.failed(build, why.problems().getFirst()));
+            var missing = missing(all);
             if (missing.isEmpty()) {
+                progress.waiting(null);
                 LOG.info(
                         "Load complete: {} tables, {} rows",
                         all.size(),
                         progress.load().rows());
                 return;
             }
+            if (missing.stream().allMatch(definition -> failures.containsKey(definition.build()))) {
+                throw allOf(failures.values());
+            }
+            var turn = LoadTurn.take(postgres, pipe, workers == 1, this::waiting, stop);
+            if (turn.isPresent() && takeTurn(turn.get(), failures, stop)) {
+                pause = Duration.ZERO;
+            }
+        }
+    }
+
+    private static List<TableDefinition> missing(List<TableDefinition> all) {
+        return all.stream().filter(definition -> !definition.loaded()).toList();
+    }
+
+    /**
+     * What to do is decided by what is recorded when nobody else decides.
+     *
+     * @return whether all of it is done
+     */
+    private boolean takeTurn(LoadTurn turn, Map<String, PipeException> failures, Stop stop)
+            throws InterruptedException {
+        try (turn) {
+            if (formerSession != null && !turn.isOver(formerSession)) {
+                return false; // the server has yet to notice that its readers are gone
+            }
+            var plans = ledger.plans();
+            var missing = missing(definitions.all()).stream()
+                    .filter(definition -> !failures.containsKey(definition.build()))
+                    .filter(definition -> !plans.containsKey(definition.build())
+                            || !plans.get(definition.build()).loaded())
+                    .toList();
+            if (missing.isEmpty()) {
+                return false;
+            }
             var loadable = missing.stream().filter(TableDefinition::loadable).toList();
             if (loadable.isEmpty()) {
                 waitForStream(missing);
-                continue;
+                return false;
             }
             var unchanged = unchanged(loadable);
             if (unchanged.isEmpty()) {
                 waitForSchema(loadable.getFirst());
-            } else if (load(unchanged, plans, stop)) {
-                pause = Duration.ZERO;
+                return false;
             }
+            var tasks = planner.tasks(turn, unchanged, plans);
+            if (tasks.isEmpty()) {
+                waiting(turn.others());
+                return false;
+            }
+            var session = turn.open(this::waiting, stop);
+            if (session.isEmpty()) {
+                return false;
+            }
+            formerSession = session.get().id();
+            return load(turn, session.get(), tasks, failures, stop);
         }
     }
 
@@ -188,150 +246,84 @@ public final class Snapshot implements Mode {
      *
      * @return whether every table of it is loaded
      */
-    private boolean load(List<TableDefinition> missing, Map<String, ChunkLedger.Plan> plans, Stop stop)
+    private boolean load(
+            LoadTurn turn,
+            SnapshotSession session,
+            List<Planner.Task> tasks,
+            Map<String, PipeException> failures,
+            Stop stop)
             throws InterruptedException {
-        var opened = SnapshotSession.open(postgres, pipe, this::waiting, stop);
-        if (opened.isEmpty()) {
-            return false;
-        }
-        try (var session = opened.get()) {
+        try (session) {
             long openedAt = System.nanoTime();
             progress.waiting(null);
-            LOG.info("Reading {} tables of {} as of {}", missing.size(), postgres.object(), session.boundary());
-            var failures = new ArrayList<PipeException>();
+            LOG.info("Reading {} tables of {} as of {}", tasks.size(), postgres.object(), session.boundary());
+            var tables = planner.plan(session, tasks, (definition, e) -> {
+                failures.put(definition.build(), e);
+                progress.failed(definition.build(), e.problems().getFirst());
+            });
+            turn.close();
+            tables.forEach(table -> progress.planned(table.plan));
             var schedule = new Schedule(
-                    plan(session, missing, plans, failures),
+                    tables,
                     pipe.settings().snapshotNumberOfParallelTables(),
                     pipe.settings().initialLoadParallelism(),
-                    () -> System.nanoTime() - openedAt >= longestSession.toNanos());
+                    () -> System.nanoTime() - openedAt >= longestSession.toNanos(),
+                    workers == 1 ? Schedule.Claims.ALL : new ClaimedChunks(session, ledger));
             read(session, schedule, stop);
-            recordComplete(schedule.loaded());
-            failures.addAll(schedule.failures());
-            if (!failures.isEmpty() && !stop.requested()) {
-                throw allOf(failures);
+            var after = completed(definitions.all(), ledger.plans());
+            if (!stop.requested()) {
+                keep(schedule.failures(), failures);
             }
-            return schedule.loaded().size() == missing.size();
+            return missing(after).stream().noneMatch(left -> tables.stream()
+                    .anyMatch(table -> table.definition.build().equals(left.build())));
         }
     }
 
-    /** The tables with their chunks: a former session's plan where it still serves, a new one otherwise. */
-    private List<Schedule.Table> plan(
-            SnapshotSession session,
-            List<TableDefinition> missing,
-            Map<String, ChunkLedger.Plan> plans,
-            List<PipeException> failures) {
-        var tables = new ArrayList<Schedule.Table>();
-        try (var connection = postgres.connect("plans the initial load")) {
-            for (var definition : missing) {
-                // Where a later session's rows would not fit to a former one's: see the class comment.
-                boolean wholeInSession = definition.engine().appendOnly()
-                        || !pipe.settings().replicationMode().streams();
-                try {
-                    var plan = plans.get(definition.build());
-                    var boundary = definition.boundary();
-                    if (plan == null || !plan.loaded() && (wholeInSession || !resumable(connection, plan))) {
-                        plan = begin(session, connection, definition, plan != null);
-                        boundary = session.boundary().toString();
-                    }
-                    progress.planned(plan);
-                    boolean repeatable = wholeInSession && TargetTable.deduplicates(clickHouse, definition.target());
-                    tables.add(new Schedule.Table(definition, boundary, plan, wholeInSession, repeatable));
-                } catch (SQLException e) {
-                    throw PostgresErrors.of(e, "table " + definition.source());
-                } catch (PipeException e) {
-                    if (e.retryable()) {
-                        throw e;
-                    }
-                    progress.failed(definition.build(), e.problems().getFirst());
-                    failures.add(e); // the other tables are loaded nevertheless
-                }
+    /** @throws PipeException what may pass, if anything has failed so */
+    private static void keep(List<Schedule.Failure> failed, Map<String, PipeException> failures) {
+        for (var failure : failed) {
+            if (failure.why().retryable()) {
+                throw failure.why();
             }
-            return tables;
-        } catch (SQLException e) {
-            throw PostgresErrors.of(e, postgres.object());
         }
+        failed.forEach(failure -> failures.putIfAbsent(failure.definition().build(), failure.why()));
     }
 
-    private static boolean resumable(Connection connection, ChunkLedger.Plan plan) throws SQLException {
-        return plan.entries().stream().anyMatch(ChunkLedger.Entry::loaded)
-                && ChunkPlanner.stillValid(
-                        connection,
-                        plan.entries().stream().map(ChunkLedger.Entry::chunk).toList());
-    }
-
-    /**
-     * A table begins, or begins anew: because its rows moved to another file since some chunks were read, so that the blocks of
-     * the others hold different rows now, or because it has to be read in one session. What the target holds of before goes
-     * first: a crash between the steps leaves a plan that is begun again.
-     */
-    private ChunkLedger.Plan begin(
-            SnapshotSession session, Connection connection, TableDefinition definition, boolean anew)
-            throws SQLException {
-        var chunks = ChunkPlanner.plan(
-                connection, definition.relid(), pipe.settings().snapshotNumRowsPerPartition());
-        if (chunks.isEmpty()) {
-            throw ChunkLoader.missing(definition);
-        }
-        if (anew) {
-            // An insert whose answer was lost may still be running, and would bring its rows after they are removed.
-            clickHouse.execute("KILL QUERY WHERE user = currentUser() AND Settings['log_comment'] = "
-                    + ClickHouseClient.literal(definition.loadComment()) + " SYNC");
-        }
-        if (!definition.engine().stores()) {
-            if (anew) {
-                LOG.warn(
-                        "{}: its load begins anew, and what is behind {} sees its rows again: those of the load before have"
-                                + " another _clickpipe_version",
-                        definition.source(),
-                        definition.target());
-            }
-        } else if (pipe.settings().replicationMode().streams()) {
-            removeBefore(session.boundary(), definition);
-        } else {
-            // The limits are there against dropping large tables by mistake; what goes here is a part of a load.
-            clickHouse.execute("TRUNCATE TABLE " + ClickHouseClient.identifier(definition.target())
-                    + " SETTINGS max_table_size_to_drop = 0, max_partition_size_to_drop = 0");
-        }
-        definitions.record(definition, new Loading(session.boundary().toString(), null));
-        return ledger.plan(definition.build(), chunks);
-    }
-
-    /** A stream writes beside: its rows from the boundary on stay. */
-    private void removeBefore(Lsn boundary, TableDefinition definition) {
-        var version = new TsvBuffer(40);
-        RowVersion.append(version, boundary.value(), 0);
-        var older = SystemColumns.VERSION + " < toUInt128('"
-                + new String(version.toByteArray(), StandardCharsets.US_ASCII) + "')";
-        var target = ClickHouseClient.identifier(definition.target());
-        if (!clickHouse
-                .query("SELECT 1 FROM " + target + " WHERE " + older + " LIMIT 1", Map.of())
-                .isEmpty()) {
-            clickHouse.execute("ALTER TABLE " + target + " DELETE WHERE " + older + " SETTINGS mutations_sync = 2");
-        }
-    }
-
-    /**
-     * An insert of a try before this one that was not yet running when its rows were removed: it was still on its way, or its
-     * worker was stopped as it was about to send it.
-     */
-    private void removeLatecomers(Schedule.Table table) {
-        if (table.plan.generation() > 1) {
-            removeBefore(Lsn.parse(table.boundary), table.definition);
-        }
-    }
-
-    private void recordComplete(List<Schedule.Table> loaded) {
+    /** Records the load's end for those tables of which every chunk is in the ledger, whoever loaded the last. */
+    private List<TableDefinition> completed(List<TableDefinition> all, Map<String, ChunkLedger.Plan> plans) {
+        var loaded = missing(all).stream()
+                .map(definition -> plans.get(definition.build()))
+                .filter(plan -> plan != null && plan.loaded())
+                .collect(Collectors.toMap(ChunkLedger.Plan::build, Function.identity()));
         if (loaded.isEmpty()) {
-            return;
+            return all;
         }
+        var now = writtenUpTo();
+        return all.stream()
+                .map(definition -> {
+                    var plan = loaded.get(definition.build());
+                    if (plan == null) {
+                        return definition;
+                    }
+                    LOG.info(
+                            "{} is loaded into {}: {} rows in {} chunks",
+                            definition.source(),
+                            definition.target(),
+                            plan.rows(),
+                            plan.entries().size());
+                    planner.removeLatecomers(definition, plan);
+                    return definitions.record(definition, new Loading(definition.boundary(), now));
+                })
+                .toList();
+    }
+
+    private String writtenUpTo() {
         try (var connection = postgres.connect("ends a load");
                 var query = connection.createStatement();
                 var row = query.executeQuery(
                         "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END")) {
             row.next();
-            var now = row.getString(1);
-            loaded.forEach(this::removeLatecomers);
-            loaded.forEach(table -> definitions.record(table.definition, new Loading(table.boundary, now)));
+            return row.getString(1);
         } catch (SQLException e) {
             throw PostgresErrors.of(e, postgres.object());
         }
@@ -369,8 +361,21 @@ public final class Snapshot implements Mode {
             progress.sample();
             giveUpSilence();
             if (++samples % SAMPLES_BETWEEN_LOG_LINES == 0) {
+                lookAtOthers();
                 log(progress.load());
             }
+        }
+    }
+
+    /** What the other workers have loaded counts here as well. */
+    private void lookAtOthers() {
+        if (workers == 1) {
+            return;
+        }
+        try {
+            progress.loaded(ledger.plans());
+        } catch (PipeException e) {
+            LOG.debug("how far the others are can't be told", e);
         }
     }
 
@@ -384,8 +389,14 @@ public final class Snapshot implements Mode {
     }
 
     private void waiting(Problem problem) {
+        var before = progress.status().problem();
         progress.waiting(problem);
-        LOG.info(problem.sentence());
+        // While other workers are at it, that is all there is to say.
+        if (before == null
+                || !problem.reason().equals(Problem.ANOTHER_LOAD_RUNS)
+                || !problem.reason().equals(before.reason())) {
+            LOG.info(problem.sentence());
+        }
     }
 
     private static void log(WorkerStatus.Load load) {
@@ -403,13 +414,8 @@ public final class Snapshot implements Mode {
         return seconds < 120 ? seconds + " s" : seconds < 7200 ? seconds / 60 + " min" : seconds / 3600 + " h";
     }
 
-    /** Fatal if one of them is: the others have been loaded, and a new run takes up what failed. */
-    private static PipeException allOf(List<PipeException> failures) {
-        var fatal = failures.stream().filter(failure -> !failure.retryable()).toList();
-        if (fatal.isEmpty()) {
-            return failures.getFirst();
-        }
-        return PipeException.fatal(fatal.stream()
+    private static PipeException allOf(Collection<PipeException> failures) {
+        return PipeException.fatal(failures.stream()
                 .flatMap(failure -> failure.problems().stream())
                 .distinct()
                 .toList());

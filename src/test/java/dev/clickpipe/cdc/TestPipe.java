@@ -103,6 +103,7 @@ final class TestPipe implements AutoCloseable {
                     List.of(),
                     engine,
                     null,
+                    null,
                     columns,
                     null,
                     null,
@@ -119,6 +120,7 @@ final class TestPipe implements AutoCloseable {
                     true,
                     List.of(columns),
                     TableEngine.ReplacingMergeTree,
+                    null,
                     null,
                     null,
                     null,
@@ -237,7 +239,7 @@ final class TestPipe implements AutoCloseable {
 
     /** A load beside the stream, as its Job: run again when it fails, until it is done or killed. */
     final class Loader {
-        private final Snapshot snapshot = new Snapshot(pipe, source, client, new SimpleMeterRegistry());
+        private final Snapshot snapshot = new Snapshot(pipe, source, client, new SimpleMeterRegistry(), 1);
         private final Thread thread = Thread.ofPlatform().name("loader").start(this::run);
         private volatile boolean done;
         private volatile RuntimeException fatal;
@@ -423,7 +425,7 @@ final class TestPipe implements AutoCloseable {
 
     /** The initial load, to its end. */
     void load() throws InterruptedException {
-        new Snapshot(pipe, source, client, meters).run(new Stop());
+        new Snapshot(pipe, source, client, meters, 1).run(new Stop());
     }
 
     void start() {

@@ -149,6 +149,7 @@ final class FakeDatabases {
                 m.sortingKeys(),
                 m.tableEngine(),
                 m.partitionByExpr(),
+                m.partitionKey(),
                 m.columns(),
                 m.ignoreDeletes(),
                 m.ignoreTruncates(),

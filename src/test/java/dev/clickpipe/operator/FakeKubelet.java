@@ -511,6 +511,7 @@ final class FakeKubelet {
         }
     }
 
+    /** As the real one, of a Job without completions: none is replaced when one has succeeded, and that is enough. */
     private void syncJob(Job job, List<Pod> pods) {
         if (job.getMetadata().getDeletionTimestamp() != null
                 || !job.getStatus().getConditions().isEmpty()) {
@@ -521,28 +522,46 @@ final class FakeKubelet {
                 j.getStatus().setStartTime(Status.time(Instant.now()));
                 return j;
             });
-            create(
-                    job,
-                    job.getSpec().getTemplate(),
-                    Map.of("job-name", job.getMetadata().getName()));
-            return;
         }
-        var phase = pods.getFirst().getStatus().getPhase();
-        if (phase.equals("Succeeded") || phase.equals("Failed")) {
-            var now = Status.time(Instant.now());
-            client.batch().v1().jobs().resource(job).editStatus(j -> {
-                j.setStatus(new JobStatusBuilder()
-                        .withStartTime(j.getMetadata().getCreationTimestamp())
-                        .withCompletionTime(phase.equals("Succeeded") ? now : null)
-                        .withConditions(new JobConditionBuilder()
-                                .withType(phase.equals("Succeeded") ? "Complete" : "Failed")
-                                .withStatus("True")
-                                .withLastTransitionTime(now)
-                                .build())
-                        .build());
-                return j;
-            });
+        long failed = inPhase("Failed", pods);
+        long succeeded = inPhase("Succeeded", pods);
+        long active = pods.size() - failed - succeeded;
+        if (failed > job.getSpec().getBackoffLimit()) {
+            ended(job, "Failed");
+        } else if (succeeded > 0) {
+            if (active == 0) {
+                ended(job, "Complete");
+            }
+        } else {
+            for (long i = active; i < job.getSpec().getParallelism(); i++) {
+                create(
+                        job,
+                        job.getSpec().getTemplate(),
+                        Map.of("job-name", job.getMetadata().getName()));
+            }
         }
+    }
+
+    private static long inPhase(String phase, List<Pod> pods) {
+        return pods.stream()
+                .filter(pod -> phase.equals(pod.getStatus().getPhase()))
+                .count();
+    }
+
+    private void ended(Job job, String how) {
+        var now = Status.time(Instant.now());
+        client.batch().v1().jobs().resource(job).editStatus(j -> {
+            j.setStatus(new JobStatusBuilder()
+                    .withStartTime(j.getMetadata().getCreationTimestamp())
+                    .withCompletionTime(how.equals("Complete") ? now : null)
+                    .withConditions(new JobConditionBuilder()
+                            .withType(how)
+                            .withStatus("True")
+                            .withLastTransitionTime(now)
+                            .build())
+                    .build());
+            return j;
+        });
     }
 
     /** Recreate: all old pods are gone before the new one is made. */

@@ -116,6 +116,43 @@ class OperatorIT {
         }
 
         @Test
+        void severalPodsShareALoadAndOneIsKilled(Cluster cluster) {
+            var pods = new AtomicInteger();
+            var allLoaded = new CountDownLatch(1);
+            cluster.kubelet.when(Role.SNAPSHOT, container -> {
+                boolean victim = pods.incrementAndGet() == 1;
+                container.start();
+                container.says(FakeKubelet.loading(victim ? 1 : 3, 4));
+                if (victim) {
+                    cluster.await(
+                            "the first one's death",
+                            ORDERS,
+                            pipe -> pipe.getStatus().initialLoad() != null
+                                    && "42 % 1.2M rows 620k/s 12s left"
+                                            .equals(pipe.getStatus()
+                                                    .initialLoad()
+                                                    .progress()));
+                    container.exit(137, "OOMKilled", null);
+                    return;
+                }
+                allLoaded.await();
+                container.exit(0, FakeKubelet.done(FakeKubelet.loaded()));
+            });
+            cluster.startOperator();
+            cluster.create(Pipes.edited(Pipes.cdc(), "snapshotParallelism: 1", "snapshotParallelism: 2"));
+            cluster.await("its replacement", ORDERS, pipe -> pods.get() == 3);
+            cluster.await(
+                    "both at work",
+                    ORDERS,
+                    pipe -> pipe.getStatus().phase() == Phase.Snapshot
+                            && "Loading 2 tables.".equals(pipe.getStatus().message()));
+            allLoaded.countDown();
+            cluster.awaitReady(ORDERS);
+            assertThat(cluster.jobs(Role.SNAPSHOT)).as("none failed").singleElement();
+            assertThat(cluster.get(ORDERS).getStatus().initialLoad().progress()).isEqualTo("100 % 2.0M rows");
+        }
+
+        @Test
         void kubectlWaitsForIt(Cluster cluster) throws Exception {
             cluster.startOperator();
             cluster.create(Pipes.cdc());

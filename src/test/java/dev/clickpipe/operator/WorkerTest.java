@@ -33,6 +33,18 @@ class WorkerTest {
         check("cdc", worker.deployment(Pipes.cdc()), worker.configMap(Pipes.cdc(), Role.CDC));
     }
 
+    @Test
+    void aLoadOfSeveralPods() {
+        var pipe = Pipes.edited(Pipes.cdc(), "snapshotParallelism: 1", "snapshotParallelism: 3");
+        check("snapshot-3", job(pipe, Role.SNAPSHOT));
+        assertThat(worker.template(pipe, Role.SNAPSHOT)).isNotEqualTo(worker.template(Pipes.cdc(), Role.SNAPSHOT));
+        for (var role : Role.values()) {
+            if (role != Role.SNAPSHOT) {
+                assertThat(worker.template(pipe, role)).isEqualTo(worker.template(Pipes.cdc(), role));
+            }
+        }
+    }
+
     /** Every setting there is, of the pipe and of the installation. */
     @Test
     void complete() throws IOException {

@@ -47,7 +47,8 @@ class IgnoringIT {
 
     private static TableMapping mapping(String table, TableEngine engine, boolean deletes, boolean truncates) {
         return new TableMapping(
-                "public", table, table, List.of(), false, List.of(), engine, null, null, deletes, truncates, null);
+                "public", table, table, List.of(), false, List.of(), engine, null, null, null, deletes, truncates,
+                null);
     }
 
     private void both(String... statements) {
@@ -70,11 +71,9 @@ class IgnoringIT {
     }
 
     private static void awaitTakenUp(ScenarioPipe pipe, Ignored ignored) {
-        await().atMost(PATIENCE)
-                .pollInterval(Duration.ofMillis(20))
-                .until(() -> pipe.definitions().stream()
-                        .filter(build -> !build.target().equals(ScenarioPipe.MARKER))
-                        .allMatch(build -> build.streaming().ignored().equals(ignored)));
+        await().atMost(PATIENCE).pollInterval(Duration.ofMillis(20)).until(() -> pipe.definitions().stream()
+                .filter(build -> !build.target().equals(ScenarioPipe.MARKER))
+                .allMatch(build -> build.streaming().ignored().equals(ignored)));
     }
 
     @Test

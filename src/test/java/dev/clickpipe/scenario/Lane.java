@@ -44,6 +44,7 @@ final class Lane implements AutoCloseable {
                         table.engine(),
                         table.partitionBy(),
                         null,
+                        null,
                         table.ignored().deletes(),
                         table.ignored().truncates(),
                         null))

@@ -81,7 +81,7 @@ final class ScenarioPipe implements AutoCloseable {
         return Stream.concat(
                         tables.stream(),
                         Stream.of(new TableMapping(
-                                schema, MARKER, MARKER, List.of(), false, List.of(), null, null, null, null, null,
+                                schema, MARKER, MARKER, List.of(), false, List.of(), null, null, null, null, null, null,
                                 null)))
                 .toList();
     }
@@ -127,7 +127,7 @@ final class ScenarioPipe implements AutoCloseable {
         var stop = new Stop();
         while (true) {
             try {
-                new Snapshot(pipe, source, destination, new SimpleMeterRegistry()).run(stop);
+                new Snapshot(pipe, source, destination, new SimpleMeterRegistry(), 1).run(stop);
                 return;
             } catch (PipeException e) {
                 if (!e.retryable()) {

@@ -32,7 +32,7 @@ class StoppedTableIT {
                 "INSERT INTO other SELECT i, 'v' FROM generate_series(1, 10) i");
         var mappings = Stream.of("t", "other")
                 .map(table -> new TableMapping(
-                        "public", table, table, List.of(), false, List.of(), null, null, null, null, null, null))
+                        "public", table, table, List.of(), false, List.of(), null, null, null, null, null, null, null))
                 .toList();
         var settings = new PostgresSettings(null, null, null, 0, null, null, null, null, null, null, null);
         try (var pipe = new ScenarioPipe(postgres, CLICKHOUSE.client(), "stopped", mappings, settings)) {

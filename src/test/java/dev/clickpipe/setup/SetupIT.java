@@ -233,6 +233,21 @@ class SetupIT {
                         "ExcludedColumnInKey|table public.a|\"id\"",
                         "NoColumns|table public.b|"),
                 refusal(
+                        "partition keys: unknown, without an order, an array",
+                        world -> {
+                            world.source(
+                                    "CREATE TABLE a (id int PRIMARY KEY)",
+                                    "CREATE TABLE b (id int PRIMARY KEY, j json)",
+                                    "CREATE TABLE c (id int PRIMARY KEY, a int[])");
+                            world.pipe()
+                                    .map("public.a", "partitionKey: nix")
+                                    .map("public.b", "partitionKey: j")
+                                    .map("public.c", "partitionKey: a");
+                        },
+                        "PartitionKeyUnsuitable|table public.a|column \"nix\" does not exist",
+                        "PartitionKeyUnsuitable|table public.b|json",
+                        "PartitionKeyUnsuitable|table public.c|integer[]"),
+                refusal(
                         "columns: unknown, excluded, of types that do not hold the values, a Nullable array",
                         world -> {
                             world.source(

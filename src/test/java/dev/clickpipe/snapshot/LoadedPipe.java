@@ -2,12 +2,14 @@ package dev.clickpipe.snapshot;
 
 import static dev.clickpipe.clickhouse.ClickHouseClient.identifier;
 
+import dev.clickpipe.Main;
 import dev.clickpipe.api.ClickHouseDestination;
 import dev.clickpipe.api.ClickPipeSpec;
 import dev.clickpipe.api.PostgresSettings;
 import dev.clickpipe.api.PostgresSource;
 import dev.clickpipe.api.ReplicationMode;
 import dev.clickpipe.api.TableEngine;
+import dev.clickpipe.api.TableMapping;
 import dev.clickpipe.clickhouse.ChunkLedger;
 import dev.clickpipe.clickhouse.ClickHouseClient;
 import dev.clickpipe.clickhouse.Definitions;
@@ -17,7 +19,9 @@ import dev.clickpipe.pipe.CredentialFiles;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.Stop;
 import dev.clickpipe.postgres.Catalogue;
+import dev.clickpipe.postgres.LoadTurn;
 import dev.clickpipe.postgres.PostgresClient;
+import dev.clickpipe.postgres.SnapshotSession;
 import dev.clickpipe.testbed.ClickHouse;
 import dev.clickpipe.testbed.Postgres;
 import dev.clickpipe.testbed.TableComparison;
@@ -38,6 +42,7 @@ final class LoadedPipe implements AutoCloseable {
     final PostgresClient source;
     final ClickHouseClient destination;
     final Definitions definitions;
+    private final Path directory;
     private final Postgres postgres;
     private final ClickHouse clickHouse;
 
@@ -51,6 +56,18 @@ final class LoadedPipe implements AutoCloseable {
     }
 
     LoadedPipe(Path directory, Postgres postgres, ClickHouse clickHouse, ReplicationMode mode, String uid) {
+        this(directory, postgres, clickHouse, mode, uid, List.of());
+    }
+
+    /** @param mappings for what of them concerns the load alone */
+    LoadedPipe(
+            Path directory,
+            Postgres postgres,
+            ClickHouse clickHouse,
+            ReplicationMode mode,
+            String uid,
+            List<TableMapping> mappings) {
+        this.directory = directory;
         this.postgres = postgres;
         this.clickHouse = clickHouse;
         var settings = new PostgresSettings(mode, null, null, null, null, 4, 1000, 2, true, true, true);
@@ -61,7 +78,7 @@ final class LoadedPipe implements AutoCloseable {
                 new ClickPipeSpec(
                         new ClickPipeSpec.Source(new PostgresSource(
                                 postgres.host(), postgres.port(), postgres.database(), null, null, settings)),
-                        List.of(),
+                        mappings,
                         new ClickPipeSpec.Destination(new ClickHouseDestination(
                                 clickHouse.host(), clickHouse.port(), clickHouse.database(), null, null)),
                         null,
@@ -136,12 +153,77 @@ final class LoadedPipe implements AutoCloseable {
     }
 
     Snapshot snapshot() {
-        return new Snapshot(pipe, source, destination, new SimpleMeterRegistry());
+        return new Snapshot(pipe, source, destination, new SimpleMeterRegistry(), 1);
     }
 
     /** @param longestSession see {@link Snapshot} */
     Snapshot snapshot(Duration longestSession) {
-        return new Snapshot(pipe, source, destination, new SimpleMeterRegistry(), longestSession);
+        return new Snapshot(pipe, source, destination, new SimpleMeterRegistry(), 1, longestSession);
+    }
+
+    /** One of so many workers on the load. */
+    Snapshot snapshot(int workers) {
+        return new Snapshot(pipe, source, destination, new SimpleMeterRegistry(), workers);
+    }
+
+    /** A session of another worker, which reads nothing. */
+    SnapshotSession session() {
+        try (var turn =
+                LoadTurn.take(source, pipe, false, problem -> {}, new Stop()).orElseThrow()) {
+            return turn.open(problem -> {}, new Stop()).orElseThrow();
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** A process that loads, one of so many. */
+    Process worker(int workers) throws IOException {
+        var manifest = Files.writeString(directory.resolve("pipe.yaml"), """
+                apiVersion: clickpipe.dev/v1alpha1
+                kind: ClickPipe
+                metadata: {namespace: tests, name: load, uid: %s}
+                spec:
+                  source:
+                    postgres:
+                      host: %s
+                      port: %d
+                      database: %s
+                      credentials: {secretRef: {name: unused}}
+                      settings: {snapshotNumRowsPerPartition: 1000, snapshotNumberOfParallelTables: 2}
+                  tableMappings:
+                    - {sourceSchemaName: public, sourceTable: killed, targetTable: killed}
+                  destination:
+                    clickhouse: {host: %s, port: %d, database: %s, credentials: {secretRef: {name: unused}}}
+                """.formatted(
+                        pipe.uid(),
+                        postgres.host(),
+                        postgres.port(),
+                        postgres.database(),
+                        clickHouse.host(),
+                        clickHouse.port(),
+                        clickHouse.database()));
+        return new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "-Xmx64m",
+                        "-Djava.util.logging.manager=org.jboss.logmanager.LogManager",
+                        "--enable-native-access=ALL-UNNAMED",
+                        "--sun-misc-unsafe-memory-access=allow",
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        Main.class.getName(),
+                        "snapshot",
+                        "--workers",
+                        String.valueOf(workers),
+                        "--pipe",
+                        manifest.toString(),
+                        "--credentials",
+                        directory.toString(),
+                        "--http-port",
+                        "0")
+                .redirectErrorStream(true)
+                .redirectOutput(ProcessBuilder.Redirect.appendTo(
+                        directory.resolve("log").toFile()))
+                .start();
     }
 
     Snapshot load() throws InterruptedException {

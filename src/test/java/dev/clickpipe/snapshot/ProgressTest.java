@@ -9,6 +9,7 @@ import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.WorkerStatus.State;
 import dev.clickpipe.postgres.Chunk;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -65,11 +66,31 @@ class ProgressTest {
             var chunk = progress.begin("t", plan.entries().get(i));
             chunk.read(5, 1000);
             assertThat(progress.load().percent()).isLessThan(100);
-            assertThat(progress.loaded(chunk)).isEqualTo(i == 2 ? 40 : -1);
+            progress.loaded(chunk);
         }
+        assertThat(progress.load().rows()).isEqualTo(40);
         assertThat(progress.load().percent()).isEqualTo(100);
         assertThat(progress.load().tablesDone()).isEqualTo(1);
         assertThat(progress.status().tables().getFirst().loaded()).isTrue();
+    }
+
+    @Test
+    void what_other_workers_have_loaded_counts_once() {
+        progress.begin(List.of(definition("t")), Map.of("t", plan));
+        var own = progress.begin("t", plan.entries().get(1));
+        own.read(5, 600);
+        var entries = new ArrayList<>(plan.entries());
+        entries.set(2, new ChunkLedger.Entry(2, entries.get(2).chunk(), true, 7));
+        progress.loaded(Map.of("t", new ChunkLedger.Plan("t", 1, entries)));
+        assertThat(progress.load().rows()).isEqualTo(42);
+        progress.loaded(own);
+        entries.set(1, new ChunkLedger.Entry(1, entries.get(1).chunk(), true, 5));
+        progress.loaded(Map.of("t", new ChunkLedger.Plan("t", 1, entries)));
+        assertThat(progress.load().rows()).isEqualTo(42);
+        assertThat(progress.load().percent()).isEqualTo(100);
+
+        progress.loaded(Map.of("t", new ChunkLedger.Plan("t", 2, plan.entries())));
+        assertThat(progress.load().rows()).as("another began it anew").isEqualTo(30);
     }
 
     @Test

@@ -7,22 +7,20 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.tuple;
 import static org.awaitility.Awaitility.await;
 
-import dev.clickpipe.Main;
 import dev.clickpipe.api.ReplicationMode;
+import dev.clickpipe.api.TableMapping;
 import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.Stop;
-import dev.clickpipe.postgres.SnapshotSession;
 import dev.clickpipe.testbed.ClickHouseProcess;
 import dev.clickpipe.testbed.Fault;
 import dev.clickpipe.testbed.Postgres;
 import dev.clickpipe.testbed.SharedClickHouse;
 import dev.clickpipe.testbed.SharedPostgres;
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
@@ -86,6 +84,47 @@ class SnapshotFaultsIT {
             assertThat(CLICKHOUSE.client().query("SELECT uniq(_clickpipe_version) FROM resumed"))
                     .isEqualTo("2");
             assertThat(CLICKHOUSE.client().query("SELECT sum(n) FROM beside")).isEqualTo("0");
+        }
+    }
+
+    @Test
+    void chunks_by_a_column_are_taken_up_again_as_well() throws InterruptedException {
+        POSTGRES.client()
+                .execute(
+                        "CREATE TABLE keyed (id int PRIMARY KEY, k text, filler text)",
+                        "INSERT INTO keyed SELECT i, CASE WHEN i % 50 > 0 THEN md5(i::text) || E'\\'\\\\' END, repeat('x', 100)"
+                                + " FROM generate_series(1, 10000) i",
+                        "ANALYZE keyed");
+        var mapping =
+                new TableMapping("public", "keyed", "keyed", null, null, null, null, null, "k", null, null, null, null);
+        try (var pipe = new LoadedPipe(
+                        directory,
+                        POSTGRES.client(),
+                        CLICKHOUSE.client(),
+                        ReplicationMode.CDC,
+                        UUID.randomUUID().toString(),
+                        List.of(mapping))
+                .table("public", "keyed", ReplacingMergeTree)) {
+            CLICKHOUSE.client().query("DROP TABLE _clickpipe_chunks"); // of a version that knew no such chunks
+            CLICKHOUSE.client().query("""
+                    CREATE TABLE _clickpipe_chunks (pipe String, build String, generation UInt32, chunk UInt32, chunks UInt32,
+                        relid UInt32, filenode UInt32, first_block Int64, end_block Int64, bytes UInt64, loaded Bool DEFAULT false,
+                        lsn String DEFAULT '', rows UInt64 DEFAULT 0, written_at DateTime64(3, 'UTC') DEFAULT now64(3))
+                    ENGINE = ReplacingMergeTree(loaded) ORDER BY (pipe, build, generation, chunk)""");
+            CLICKHOUSE.failNext("INSERT INTO `keyed`", Fault.Refuse.memoryLimit());
+            assertThatThrownBy(pipe::load).isInstanceOf(PipeException.class);
+            assertThat(pipe.ledger("keyed", "countIf(NOT loaded), countIf(key_null), countIf(key_column = 'k') > 8"))
+                    .isEqualTo(List.of(List.of("1", "1", "1")));
+            var loaded = pipe.ledger("keyed", "groupArrayIf(chunk, loaded)");
+            pipe.load();
+            pipe.compare("public", "keyed").assertEqual();
+            assertThat(pipe.ledger("keyed", "uniq(lsn), max(generation)")).isEqualTo(List.of(List.of("2", "1")));
+            assertThat(pipe.ledger(
+                            "keyed",
+                            "groupArrayIf(chunk, lsn = '"
+                                    + pipe.definition("keyed").boundary() + "')"))
+                    .isEqualTo(loaded);
+            assertThat(pipe.ledger("keyed", "max(rows) < 5000")).isEqualTo(List.of(List.of("1")));
         }
     }
 
@@ -242,8 +281,7 @@ class SnapshotFaultsIT {
     void a_second_worker_waits_for_the_first() throws Exception {
         create("contested", 3000);
         try (var pipe = pipe().table("public", "contested", MergeTree)) {
-            var first = SnapshotSession.open(pipe.source, pipe.pipe, problem -> {}, new Stop())
-                    .orElseThrow();
+            var first = pipe.session();
             var reader = first.openReader();
             var second = pipe.snapshot();
             var load = CompletableFuture.runAsync(() -> run(second), THREADS);
@@ -260,6 +298,37 @@ class SnapshotFaultsIT {
     }
 
     @Test
+    void a_transaction_that_it_waits_for_is_named_with_its_age() throws Exception {
+        create("awaited", 1000);
+        try (var pipe = pipe().table("public", "awaited", ReplacingMergeTree);
+                var application = POSTGRES.client().connect();
+                var statement = application.createStatement()) {
+            application.setAutoCommit(false);
+            statement.execute("SET application_name = 'billing'");
+            statement.execute("UPDATE awaited SET n = 1 WHERE id = 1");
+            int pid = application.unwrap(org.postgresql.PGConnection.class).getBackendPID();
+            var first = pipe.snapshot(2);
+            var second = pipe.snapshot(2);
+            var load = CompletableFuture.allOf(
+                    CompletableFuture.runAsync(() -> run(first), THREADS),
+                    CompletableFuture.runAsync(() -> run(second), THREADS));
+            // The other one waits for its turn to ask: one slot waits on the source, whatever the number of workers.
+            await().atMost(60, TimeUnit.SECONDS).untilAsserted(() -> assertThat(List.of(first, second))
+                    .extracting(worker -> worker.status().problem())
+                    .extracting(problem -> problem == null ? null : problem.reason())
+                    .containsExactlyInAnyOrder("WaitingForTransactions", Problem.ANOTHER_LOAD_RUNS));
+            assertThat(List.of(first, second))
+                    .extracting(worker -> worker.status().problem().sentence())
+                    .anySatisfy(sentence -> assertThat(sentence)
+                            .contains("pid " + pid, "\"billing\"", "idle in transaction, open for ")
+                            .containsPattern("open for \\d+ s"));
+            application.commit();
+            load.get();
+            pipe.compare("public", "awaited").assertEqual();
+        }
+    }
+
+    @Test
     void sessions_that_postgres_ends_are_made_up_for() throws Exception {
         create("interrupted", 30_000);
         create("interrupted_log", 30_000);
@@ -269,10 +338,11 @@ class SnapshotFaultsIT {
                 var snapshot = pipe.snapshot();
                 var load = CompletableFuture.runAsync(() -> run(snapshot), THREADS);
                 await().until(() -> rows(snapshot) > 2000);
-                POSTGRES.client()
-                        .execute(
-                                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'clickpipe tests/load "
-                                        + victim + "'");
+                // What a former session has loaded counts from the start: the connection may still be to come.
+                await().until(() -> !POSTGRES.client()
+                        .query("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                                + " WHERE application_name = 'clickpipe tests/load " + victim + "'")
+                        .equals("0"));
                 assertThatThrownBy(load::join)
                         .isInstanceOf(CompletionException.class)
                         .hasCauseInstanceOf(PipeException.class)
@@ -309,7 +379,7 @@ class SnapshotFaultsIT {
         create("killed", 60_000);
         create("killed_log", 20_000);
         try (var pipe = pipe().table("public", "killed", ReplacingMergeTree).table("public", "killed_log", MergeTree)) {
-            var worker = worker(pipe);
+            var worker = pipe.worker(1);
             try {
                 await().atMost(60, TimeUnit.SECONDS).until(() -> pipe.ledger("killed", "countIf(loaded) > 3")
                         .equals(List.of(List.of("1"))));
@@ -326,52 +396,6 @@ class SnapshotFaultsIT {
             assertThat(pipe.ledger("killed", "chunk, lsn, written_at, loaded")).containsAll(loaded);
             assertThat(pipe.ledger("killed", "uniq(lsn)")).isEqualTo(List.of(List.of("2")));
         }
-    }
-
-    private Process worker(LoadedPipe pipe) throws IOException {
-        var manifest = Files.writeString(directory.resolve("pipe.yaml"), """
-                apiVersion: clickpipe.dev/v1alpha1
-                kind: ClickPipe
-                metadata: {namespace: tests, name: load, uid: %s}
-                spec:
-                  source:
-                    postgres:
-                      host: %s
-                      port: %d
-                      database: %s
-                      credentials: {secretRef: {name: unused}}
-                      settings: {snapshotNumRowsPerPartition: 1000, snapshotNumberOfParallelTables: 2}
-                  tableMappings:
-                    - {sourceSchemaName: public, sourceTable: killed, targetTable: killed}
-                  destination:
-                    clickhouse: {host: %s, port: %d, database: %s, credentials: {secretRef: {name: unused}}}
-                """.formatted(
-                        pipe.pipe.uid(),
-                        POSTGRES.client().host(),
-                        POSTGRES.client().port(),
-                        POSTGRES.client().database(),
-                        CLICKHOUSE.client().host(),
-                        CLICKHOUSE.client().port(),
-                        CLICKHOUSE.client().database()));
-        return new ProcessBuilder(
-                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                        "-Xmx64m",
-                        "-Djava.util.logging.manager=org.jboss.logmanager.LogManager",
-                        "--enable-native-access=ALL-UNNAMED",
-                        "--sun-misc-unsafe-memory-access=allow",
-                        "-cp",
-                        System.getProperty("java.class.path"),
-                        Main.class.getName(),
-                        "snapshot",
-                        "--pipe",
-                        manifest.toString(),
-                        "--credentials",
-                        directory.toString(),
-                        "--http-port",
-                        "0")
-                .redirectErrorStream(true)
-                .redirectOutput(directory.resolve("log").toFile())
-                .start();
     }
 
     @Test

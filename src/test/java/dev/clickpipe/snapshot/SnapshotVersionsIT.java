@@ -6,7 +6,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.clickpipe.pipe.PipeException;
-import dev.clickpipe.pipe.Stop;
 import dev.clickpipe.postgres.Chunk;
 import dev.clickpipe.postgres.ChunkPlanner;
 import dev.clickpipe.postgres.ChunkReader.Outcome;
@@ -19,6 +18,7 @@ import java.nio.file.Path;
 import java.sql.SQLException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
@@ -58,6 +58,7 @@ class SnapshotVersionsIT {
                 pipe.compare("public", partitioned).assertEqual();
                 pipe.compare("public", plain).assertEqual();
                 sessions(pipe, postgres);
+                keyRanges(pipe, postgres);
             }
         }
     }
@@ -72,8 +73,7 @@ class SnapshotVersionsIT {
                 "INSERT INTO emptied VALUES (1)",
                 "CREATE TABLE dropped (id int)");
         SnapshotSession closed;
-        try (var session = SnapshotSession.open(pipe.source, pipe.pipe, problem -> {}, new Stop())
-                        .orElseThrow();
+        try (var session = pipe.session();
                 var connection = pipe.source.connect("test")) {
             closed = session;
             var chunks = new ArrayList<Chunk>();
@@ -119,6 +119,54 @@ class SnapshotVersionsIT {
                     assertThat(e.retryable()).isTrue();
                     assertThat(e.problems().getFirst().reason()).isEqualTo("SnapshotGone");
                 });
+    }
+
+    /** Every row is in one chunk, whatever its key, and whatever is written after the chunks were planned. */
+    private static void keyRanges(LoadedPipe pipe, Postgres postgres) throws Exception {
+        var keys = Map.of(
+                "bigint", List.of("i - 2500", "-9223372036854775808", "9223372036854775807"),
+                "uuid",
+                        List.of(
+                                "md5(i::text)::uuid",
+                                "'00000000-0000-0000-0000-000000000000'",
+                                "'ffffffff-ffff-ffff-ffff-ffffffffffff'"),
+                "text", List.of("chr(32 + i % 95) || i || E'\\\\\\''", "''", "E'\\U0010FFFF'"),
+                "timestamptz", List.of("'2000-01-01'::timestamptz + i * interval '1 day'", "'-infinity'", "'infinity'"),
+                "numeric", List.of("sqrt(i::numeric)", "'-1e100'", "'NaN'"),
+                "bool", List.of("i % 2 = 0", "false", "true"));
+        postgres.execute("CREATE TABLE keys_of_none (id int, k int)");
+        for (var type : keys.entrySet()) {
+            var table = "keys_" + type.getKey();
+            var values = type.getValue();
+            postgres.execute(
+                    "CREATE TABLE " + table + " (id int, k " + type.getKey() + ")",
+                    "INSERT INTO " + table + " SELECT i, CASE WHEN i % 40 > 0 THEN " + values.getFirst()
+                            + " END FROM generate_series(1, 5000) i",
+                    "ANALYZE " + table);
+            List<Chunk> chunks;
+            try (var connection = pipe.source.connect("test")) {
+                chunks = ChunkPlanner.plan(connection, relid(postgres, table), 500, "k");
+                assertThat(ChunkPlanner.plan(connection, relid(postgres, "keys_of_none"), 500, "k"))
+                        .hasSize(1);
+            }
+            assertThat(chunks).as(table).hasSizeGreaterThan(type.getKey().equals("bool") ? 2 : 8);
+            for (var beyond : values.subList(1, 3)) {
+                postgres.execute("INSERT INTO " + table + " VALUES (9999, " + beyond + ")");
+            }
+            var read = new ArrayList<String>();
+            try (var session = pipe.session()) {
+                for (var chunk : chunks) {
+                    var rows = read(session, chunk).split(" ");
+                    assertThat(rows[0]).isEqualTo("READ");
+                    read.addAll(List.of(rows).subList(1, rows.length));
+                }
+            }
+            assertThat(read)
+                    .as(table)
+                    .containsExactlyInAnyOrderElementsOf(postgres.rows("SELECT id FROM " + table).stream()
+                            .map(List::getFirst)
+                            .toList());
+        }
     }
 
     private static long relid(Postgres postgres, String table) {

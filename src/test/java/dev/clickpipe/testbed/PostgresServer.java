@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.time.Instant;
@@ -64,6 +65,33 @@ public final class PostgresServer implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    /**
+     * Makes a standby, not started yet, of this server, which must be stopped. It has the replication slots of this server, as they
+     * are now.
+     */
+    public PostgresServer standby() {
+        try {
+            Path copy = Files.createTempDirectory("postgres-standby-");
+            Processes.giveAway(copy.toString());
+            var standby = new PostgresServer(home, copy, FreePort.find());
+            Processes.run("cp", "-a", data().toString(), standby.data().toString());
+            Files.writeString(
+                    standby.data().resolve("postgresql.auto.conf"),
+                    "port = '%d'%nprimary_conninfo = 'host=%s port=%d user=%s password=%s'%n"
+                            .formatted(standby.port, host(), port, USER, PASSWORD),
+                    StandardOpenOption.APPEND);
+            Files.createFile(standby.data().resolve("standby.signal"));
+            return standby;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Makes a standby a server of its own. */
+    public void promote() {
+        client("postgres").rows("SELECT pg_promote()");
     }
 
     private void initialise(Map<String, String> settings) throws IOException {

@@ -7,7 +7,7 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * The definition of a MergeTree table as ClickHouse writes it down, taken apart without a look into expressions: what a pipe
+ * The definition of a MergeTree or Null table as ClickHouse writes it down, taken apart without a look into expressions: what a pipe
  * does not know of is carried over word for word.
  *
  * @param columns in the table's order

@@ -310,6 +310,11 @@ public record TargetTable(
         return comment.startsWith(ownership(pipe) + " ");
     }
 
+    /** False for a Null table. */
+    public boolean stores() {
+        return !engine.equals(TableEngine.Null.name());
+    }
+
     /**
      * What is in the pipe's database, in short.
      *

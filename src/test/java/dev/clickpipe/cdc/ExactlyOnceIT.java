@@ -18,6 +18,7 @@ import dev.clickpipe.testbed.SharedPostgres;
 import java.time.Duration;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -85,7 +86,7 @@ class ExactlyOnceIT {
     @ParameterizedTest
     @CsvSource({"MergeTree, false", "MergeTree, true", "Null, true"})
     void theEngineDiesBetweenTableAndView(TableEngine engine, boolean insideATransaction) throws InterruptedException {
-        var history = "between_" + engine + "_" + insideATransaction;
+        var history = ("between_" + engine + "_" + insideATransaction).toLowerCase(Locale.ROOT);
         postgres.execute("CREATE TABLE " + history + " (id int, v int)");
         try (var server = ClickHouseProcess.create()) {
             server.client("default").query("CREATE DATABASE target");
@@ -171,7 +172,7 @@ class ExactlyOnceIT {
     @ParameterizedTest
     @CsvSource({"23, MergeTree", "100000, MergeTree", "23, Null"})
     void theWorkerDiesAnywhere(int batchRows, TableEngine engine) throws InterruptedException {
-        var history = "anywhere_" + batchRows + "_" + engine;
+        var history = ("anywhere_" + batchRows + "_" + engine).toLowerCase(Locale.ROOT);
         postgres.execute(
                 "CREATE TABLE " + history + " (id int PRIMARY KEY, v int, big text)",
                 "ALTER TABLE " + history + " ALTER big SET STORAGE EXTERNAL",
@@ -231,7 +232,7 @@ class ExactlyOnceIT {
                 pipe.start();
                 postgres.execute("INSERT INTO loaded SELECT i % 100, i FROM generate_series(1, 100) i");
                 var load = pipe.startLoad();
-                await().pollInterval(Duration.ofMillis(10)).until(() -> target.count("loaded_sums") > 0);
+                await().atMost(PATIENCE).pollInterval(Duration.ofMillis(10)).until(() -> target.count("loaded_sums") > 0);
                 server.kill();
                 server.start();
                 postgres.execute("INSERT INTO loaded SELECT i % 100, i FROM generate_series(1, 100) i");

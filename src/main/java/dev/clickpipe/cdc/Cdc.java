@@ -4,7 +4,6 @@ import dev.clickpipe.clickhouse.ClickHouseClient;
 import dev.clickpipe.clickhouse.Definitions;
 import dev.clickpipe.clickhouse.Manifests;
 import dev.clickpipe.clickhouse.Offsets;
-import dev.clickpipe.clickhouse.Offsets.Offset;
 import dev.clickpipe.clickhouse.Patience;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.pipe.Mode;

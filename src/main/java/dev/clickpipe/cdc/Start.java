@@ -84,7 +84,8 @@ record Start(String slot, Lineage source, Offset former) {
         offsets.create();
         try (var connection = postgres.connectImpatiently("stream checks")) {
             var problems = new ArrayList<Problem>();
-            // Another worker may still be at work: it records its offset before the slot moves, so the slot comes first.
+            // Another worker may still be at work: it records its offset before the slot moves, so the slot comes
+            // first.
             var slot = Slots.find(connection, pipe.slot());
             var recorded = offsets.read();
             recorded.ifPresent(offset -> checkSource(offset, lineage, connection, postgres, problems));

@@ -4,7 +4,6 @@ import dev.clickpipe.clickhouse.ClickHouseClient;
 import dev.clickpipe.clickhouse.Definitions;
 import dev.clickpipe.clickhouse.Manifests;
 import dev.clickpipe.clickhouse.Offsets;
-import dev.clickpipe.clickhouse.Offsets.Offset;
 import dev.clickpipe.clickhouse.Patience;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.pipe.Mode;
@@ -69,6 +68,8 @@ public final class Cdc implements Mode {
     private final Patience patience = new Patience();
 
     private boolean accompanied;
+    /** What ended the last connection; null when no table did. */
+    private Failed failed;
     /** By build the numbers of columns that held NULL, though they must not by what is recorded. */
     private final Map<String, Set<Integer>> nullArrived = new HashMap<>();
     /** What the connection goes by; written where it begins, on one thread at a time. */
@@ -123,7 +124,7 @@ public final class Cdc implements Mode {
                             .add(e.nullArrived());
                 }
             } catch (TableFailure e) {
-                builds.park(e, offsets.read().map(Offset::lsn).orElse(Lsn.ZERO));
+                failed = new Failed(e, recorded(e.table().build()));
             } catch (PipeException e) {
                 if (stop.requested() || definitions.equals(recorded.read())) {
                     throw e;
@@ -132,6 +133,28 @@ public final class Cdc implements Mode {
             }
         }
         progress.stopping();
+    }
+
+    /** @param was what was recorded of the table then; empty: nothing any more */
+    private record Failed(TableFailure failure, Optional<TableDefinition> was) {}
+
+    private Optional<TableDefinition> recorded(String build) {
+        return definitions.stream().filter(one -> one.build().equals(build)).findFirst();
+    }
+
+    /**
+     * Parks the table that has failed, only while this worker holds the slot: one that was frozen, and replaced by another
+     * worker, may have missed that the table was swapped, altered or built anew. If it really is the table, it fails again.
+     */
+    private void judge(Failed table, Lsn offset) {
+        if (table.was().equals(recorded(table.failure().table().build()))) {
+            builds.park(table.failure(), offset);
+        } else {
+            LOG.info(
+                    "{} has changed since it failed, and is tried again: {}",
+                    table.failure().table().target(),
+                    table.failure().getMessage());
+        }
     }
 
     private void connect(Stop stop) throws InterruptedException {
@@ -150,6 +173,16 @@ public final class Cdc implements Mode {
             throw nothingToFollow();
         }
         var source = lookAtSource(agenda.follow());
+        var missed = agenda.follow().stream()
+                .filter(build -> source.failures().containsKey(build.build()))
+                .findFirst();
+        if (missed.isPresent()) { // of what is published no more the server does not even begin to send anything
+            builds.park(
+                    new TableFailure(
+                            missed.get(), source.failures().get(missed.get().build())),
+                    offset.lsn());
+            return;
+        }
         var start = offset.at(agenda.from());
         var unchanged = new UnchangedValues(new TargetLookup(clickHouse), new SourceLookup(postgres), progress);
         try (var stream = ReplicationStream.start(postgres, pipe.slot(), agenda.publications(), start.lsn());
@@ -165,6 +198,11 @@ public final class Cdc implements Mode {
                 found.takeUp(postgres, offsets, definitions);
                 return null;
             });
+            if (failed != null) {
+                judge(failed, offset.lsn());
+                failed = null;
+                return;
+            }
             if (!start.lsn().equals(offset.lsn())) {
                 offsets.record(start);
             }
@@ -271,13 +309,7 @@ public final class Cdc implements Mode {
 
     private SourceTables lookAtSource(List<TableDefinition> follow) {
         try (var connection = postgres.connectImpatiently("stream checks")) {
-            var source = SourceTables.look(connection, follow);
-            for (var build : follow) {
-                if (source.failures().containsKey(build.build())) {
-                    throw new TableFailure(build, source.failures().get(build.build()));
-                }
-            }
-            return source;
+            return SourceTables.look(connection, follow);
         } catch (SQLException e) {
             throw PostgresErrors.of(e, postgres.object());
         }

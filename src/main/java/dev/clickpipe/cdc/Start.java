@@ -84,8 +84,7 @@ record Start(String slot, Lineage source, Offset former) {
         offsets.create();
         try (var connection = postgres.connectImpatiently("stream checks")) {
             var problems = new ArrayList<Problem>();
-            // Another worker may still be at work. It records its offset before the slot moves: so the slot is looked
-            // at
+            // Another worker may still be at work: it records its offset before the slot moves, so the slot comes
             // first.
             var slot = Slots.find(connection, pipe.slot());
             var recorded = offsets.read();

@@ -202,8 +202,10 @@ final class ChunkLoader implements AutoCloseable {
         settings.put("max_insert_threads", "1"); // the same blocks again
         // One thread parses as fast as Postgres sends; several take more time altogether.
         settings.put("input_format_parallel_parsing", "0");
-        // No two rows of a chunk have the same key: none replaces another, and to look for one is expensive.
-        settings.put("optimize_on_insert", "0");
+        if (!definition.engine().appendOnly()) {
+            // No two rows of a chunk have the same key: none replaces another, and to look for one is expensive.
+            settings.put("optimize_on_insert", "0");
+        }
         settings.put("log_comment", definition.loadComment());
         return settings;
     }

@@ -200,12 +200,12 @@ final class ChunkLoader implements AutoCloseable {
         settings.put("insert_deduplicate", "1");
         settings.put("deduplicate_blocks_in_dependent_materialized_views", "1");
         settings.put("max_insert_threads", "1"); // the same blocks again
-        // One stream is parsed as fast as Postgres sends it; to share that out among threads takes more of them
-        // altogether.
+        // One thread parses as fast as Postgres sends; several take more time altogether.
         settings.put("input_format_parallel_parsing", "0");
-        // No two rows of a chunk have the same key: looking for one that replaces another takes a third of ClickHouse's
-        // time.
-        settings.put("optimize_on_insert", "0");
+        if (!definition.engine().appendOnly()) {
+            // No two rows of a chunk have the same key: none replaces another, and to look for one is expensive.
+            settings.put("optimize_on_insert", "0");
+        }
         settings.put("log_comment", definition.loadComment());
         return settings;
     }

@@ -76,7 +76,7 @@ class SnapshotIT {
             assertThat(status.tables()).allMatch(table -> table.loaded() && table.chunksDone() == table.chunksTotal());
 
             // A load that is done does nothing more, and takes no snapshot for it.
-            var lastWritten = "SELECT max(written_at), count() FROM _clickpipe_chunks";
+            var lastWritten = "SELECT max(written_at), count() FROM _clickpipe_chunks FINAL";
             var before = CLICKHOUSE.client().query(lastWritten);
             assertThat(pipe.load().status().load().rows()).isEqualTo(25000);
             assertThat(CLICKHOUSE.client().query(lastWritten)).isEqualTo(before);

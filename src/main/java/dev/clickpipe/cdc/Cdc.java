@@ -12,11 +12,11 @@ import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.Stop;
 import dev.clickpipe.pipe.WorkerStatus;
+import dev.clickpipe.postgres.ChangeSource;
 import dev.clickpipe.postgres.Lsn;
 import dev.clickpipe.postgres.PgOutputMessage.Relation;
 import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.postgres.PostgresErrors;
-import dev.clickpipe.postgres.ReplicationStream;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.sql.SQLException;
 import java.time.Clock;
@@ -61,6 +61,7 @@ public final class Cdc implements Mode {
     private final Schemas schemas;
     private final Progress progress;
     private final Duration idleInterval;
+    private final CatchUp catchUp;
     private final SourceMonitor monitor;
     /** When a build was first seen whose load has not begun, by {@link System#nanoTime}. */
     private final Map<String, Long> heldSince = new HashMap<>();
@@ -76,10 +77,16 @@ public final class Cdc implements Mode {
     private volatile List<TableDefinition> definitions = List.of();
 
     public Cdc(Pipe pipe, PostgresClient postgres, ClickHouseClient clickHouse, MeterRegistry meters) {
-        this(pipe, postgres, clickHouse, meters, IDLE_INTERVAL);
+        this(pipe, postgres, clickHouse, meters, IDLE_INTERVAL, CatchUp.Limits.USUAL);
     }
 
-    Cdc(Pipe pipe, PostgresClient postgres, ClickHouseClient clickHouse, MeterRegistry meters, Duration idleInterval) {
+    Cdc(
+            Pipe pipe,
+            PostgresClient postgres,
+            ClickHouseClient clickHouse,
+            MeterRegistry meters,
+            Duration idleInterval,
+            CatchUp.Limits catchUp) {
         this.pipe = pipe;
         this.postgres = postgres;
         this.clickHouse = clickHouse;
@@ -89,6 +96,7 @@ public final class Cdc implements Mode {
         this.schemas = new Schemas(postgres, clickHouse, new Definitions(clickHouse, pipe));
         this.progress = new Progress(pipe, meters, Clock.systemUTC());
         this.idleInterval = idleInterval;
+        this.catchUp = new CatchUp(pipe, postgres, catchUp);
         this.monitor = new SourceMonitor(pipe, postgres, progress);
     }
 
@@ -172,29 +180,30 @@ public final class Cdc implements Mode {
         if (agenda.follow().isEmpty()) {
             throw nothingToFollow();
         }
-        var source = lookAtSource(agenda.follow());
+        var tables = lookAtSource(agenda.follow());
         var missed = agenda.follow().stream()
-                .filter(build -> source.failures().containsKey(build.build()))
+                .filter(build -> tables.failures().containsKey(build.build()))
                 .findFirst();
         if (missed.isPresent()) { // of what is published no more the server does not even begin to send anything
             builds.park(
                     new TableFailure(
-                            missed.get(), source.failures().get(missed.get().build())),
+                            missed.get(), tables.failures().get(missed.get().build())),
                     offset.lsn());
             return;
         }
         var start = offset.at(agenda.from());
         var unchanged = new UnchangedValues(new TargetLookup(clickHouse), new SourceLookup(postgres), progress);
-        try (var stream = ReplicationStream.start(postgres, pipe.slot(), agenda.publications(), start.lsn());
+        boolean confirms = waiting(agenda.follow()).isEmpty();
+        try (var source = catchUp.open(agenda.publications(), start.lsn(), confirms);
                 var catalogue = postgres.connectImpatiently("schema")) {
             // From here on no other worker reads the slot. One that did until now may have got further.
-            awaitFormerInserts(stream, stop);
+            awaitFormerInserts(source, stop);
             // Or the address has become another server's.
             if (!offsets.read().equals(Optional.of(found.former()))
-                    || !Follower.whileAlive(stream, () -> found.isStill(postgres))) {
+                    || !Follower.whileAlive(source, () -> found.isStill(postgres))) {
                 return;
             }
-            Follower.whileAlive(stream, () -> {
+            Follower.whileAlive(source, () -> {
                 found.takeUp(postgres, offsets, definitions);
                 return null;
             });
@@ -206,10 +215,10 @@ public final class Cdc implements Mode {
             if (!start.lsn().equals(offset.lsn())) {
                 offsets.record(start);
             }
-            var begun = Follower.whileAlive(stream, () -> carryOut(agenda, source));
-            var tenure = Follower.whileAlive(stream, () -> tenure(begun.follow()));
+            var begun = Follower.whileAlive(source, () -> carryOut(agenda, tables));
+            var tenure = Follower.whileAlive(source, () -> tenure(begun.follow()));
             var held = held(begun.follow());
-            var targets = Follower.whileAlive(stream, () -> begun.follow().stream()
+            var targets = Follower.whileAlive(source, () -> begun.follow().stream()
                     .filter(build -> !held.contains(build))
                     .map(build -> builds.target(build, begun.from(), tenure))
                     .toList());
@@ -225,12 +234,12 @@ public final class Cdc implements Mode {
                             unchanged,
                             patience,
                             progress);
-                    stream) { // ends first: a server that shuts down need not wait for what is abandoned
+                    source) { // ends first: a server that shuts down need not wait for what is abandoned
                 new Follower(
                                 pipe,
                                 postgres,
                                 catalogue,
-                                stream,
+                                source,
                                 applier,
                                 new Changes(writers(targets), progress),
                                 begun,
@@ -242,7 +251,8 @@ public final class Cdc implements Mode {
                                 idleInterval)
                         .follow(stop);
             }
-            LOG.info("acknowledged up to {}", stream.acknowledged());
+            catchUp.ended(source);
+            LOG.info("acknowledged up to {}", source.acknowledged());
         } catch (SQLException e) {
             throw PostgresErrors.of(e, postgres.object());
         } finally {
@@ -271,11 +281,7 @@ public final class Cdc implements Mode {
      * when the boundary is known.
      */
     private List<TableDefinition> held(List<TableDefinition> follow) {
-        var waiting = follow.stream()
-                .filter(build -> pipe.settings().replicationMode().loads()
-                        && build.engine().appendOnly()
-                        && build.boundary() == null)
-                .toList();
+        var waiting = waiting(follow);
         heldSince
                 .keySet()
                 .retainAll(waiting.stream().map(TableDefinition::build).toList());
@@ -294,6 +300,14 @@ public final class Cdc implements Mode {
                             build.target());
                     return false;
                 })
+                .toList();
+    }
+
+    private List<TableDefinition> waiting(List<TableDefinition> follow) {
+        return follow.stream()
+                .filter(build -> pipe.settings().replicationMode().loads()
+                        && build.engine().appendOnly()
+                        && build.boundary() == null)
                 .toList();
     }
 
@@ -331,10 +345,10 @@ public final class Cdc implements Mode {
      * An insert whose client vanished may go on in ClickHouse. What it stores must be there before the greatest stored version is
      * asked for.
      */
-    private void awaitFormerInserts(ReplicationStream stream, Stop stop) throws InterruptedException {
+    private void awaitFormerInserts(ChangeSource source, Stop stop) throws InterruptedException {
         long deadline = System.nanoTime() + FORMER_INSERTS.toNanos();
         while (formerInsertRuns()) {
-            stream.keepAlive();
+            source.keepAlive();
             if (System.nanoTime() > deadline) {
                 throw PipeException.retryable(
                         new Problem(

@@ -5,10 +5,11 @@ import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.Stop;
+import dev.clickpipe.postgres.ChangeSource;
+import dev.clickpipe.postgres.PgOutputMessage.Commit;
 import dev.clickpipe.postgres.PgOutputMessage.Relation;
 import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.postgres.PostgresErrors;
-import dev.clickpipe.postgres.ReplicationStream;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
@@ -34,7 +35,10 @@ final class Follower {
      * by doubling, are half the heap.
      */
     private static final long BATCH_BYTES =
-            Math.clamp(Runtime.getRuntime().maxMemory() / 16, 1024 * 1024, 32 * 1024 * 1024);
+            Math.clamp(Runtime.getRuntime().maxMemory() / 24, 1024 * 1024, 32 * 1024 * 1024);
+
+    /** Messages read without a look at anything else. */
+    private static final int BURST = 500;
 
     private static final Duration LONGEST_PAUSE = Duration.ofMillis(20);
     /** What was committed is to be seen in the catalogue after this time. */
@@ -44,12 +48,12 @@ final class Follower {
     /** A Postgres that shuts down waits for us; we don't let it wait longer than this for ClickHouse. */
     private static final Duration SHUTDOWN_PATIENCE = Duration.ofSeconds(5);
 
-    private final ReplicationStream stream;
+    private final ChangeSource source;
     private final Applier applier;
     private final Changes changes;
     private final Agenda begun;
     private final AgendaWatch watch;
-    private final BooleanSupplier holdOver;
+    private final BooleanSupplier over;
     private final boolean confirms;
     private final PostgresClient postgres;
     private final Connection catalogue;
@@ -75,7 +79,8 @@ final class Follower {
 
     /**
      * @param begun by which the connection goes; what is due besides ends it
-     * @param confirms whether what is in ClickHouse is acknowledged; where it is not, the hold ends the connection when over
+     * @param confirms whether what is in ClickHouse is acknowledged
+     * @param over ends the connection besides
      * @param catalogue of the source, where announcements are explained
      * @param idleInterval where no rows come, progress is recorded and acknowledged this often
      */
@@ -83,25 +88,25 @@ final class Follower {
             Pipe pipe,
             PostgresClient postgres,
             Connection catalogue,
-            ReplicationStream stream,
+            ChangeSource source,
             Applier applier,
             Changes changes,
             Agenda begun,
             AgendaWatch watch,
             boolean confirms,
-            BooleanSupplier holdOver,
+            BooleanSupplier over,
             SourceMonitor monitor,
             Progress progress,
             Duration idleInterval) {
         this.postgres = postgres;
         this.catalogue = catalogue;
-        this.stream = stream;
+        this.source = source;
         this.applier = applier;
         this.changes = changes;
         this.begun = begun;
         this.watch = watch;
         this.confirms = confirms;
-        this.holdOver = holdOver;
+        this.over = over;
         this.monitor = monitor;
         this.progress = progress;
         this.batchRows = pipe.settings().pullBatchSize();
@@ -112,7 +117,7 @@ final class Follower {
     }
 
     void follow(Stop stop) throws InterruptedException {
-        while (!stop.requested() && !watch.isDue(stream.acknowledged()) && !holdOver.getAsBoolean()) {
+        while (!stop.requested() && !source.ended() && !watch.isDue(source.acknowledged()) && !over.getAsBoolean()) {
             monitor.throwFailure();
             applier.poll().ifPresent(this::confirmed);
             if (!applier.busy() && due()) {
@@ -121,7 +126,7 @@ final class Follower {
             letGoOfShutdown();
             applier.letGoOfSilence();
             if (full()) {
-                stream.keepAlive();
+                source.keepAlive();
                 applier.await(LONGEST_PAUSE).ifPresent(this::confirmed);
             } else {
                 read(stop);
@@ -130,20 +135,31 @@ final class Follower {
         drain();
     }
 
+    /** Reads on until something else is to be looked at. */
     private void read(Stop stop) throws InterruptedException {
-        var message = held != null ? held : stream.poll();
-        if (message instanceof Relation relation) {
-            announce(relation);
+        for (int i = 0; i < BURST; i++) {
+            var message = held != null ? held : source.poll();
+            if (message == null) {
+                pause(stop);
+                return;
+            }
             pause = Duration.ZERO;
-        } else if (message != null) {
+            if (message instanceof Relation relation) {
+                announce(relation);
+                return;
+            }
             changes.accept(message, batch);
-            pause = Duration.ZERO;
-        } else {
-            progress.pending(oldestPending());
-            stop.await(pause);
-            var longer = pause.plusMillis(1);
-            pause = longer.compareTo(LONGEST_PAUSE) < 0 ? longer : LONGEST_PAUSE;
+            if (full() || message instanceof Commit && !applier.busy() && due()) {
+                return;
+            }
         }
+    }
+
+    private void pause(Stop stop) throws InterruptedException {
+        progress.pending(oldestPending());
+        stop.await(pause);
+        var longer = pause.plusMillis(1);
+        pause = longer.compareTo(LONGEST_PAUSE) < 0 ? longer : LONGEST_PAUSE;
     }
 
     /**
@@ -164,7 +180,7 @@ final class Follower {
         } else if (!batch.isEmpty() && (followed || !batch.incomplete())) {
             batch.fence();
         } else {
-            stream.keepAlive();
+            source.keepAlive();
             applier.await(LONGEST_PAUSE).ifPresent(this::confirmed);
         }
     }
@@ -188,14 +204,14 @@ final class Follower {
             if (now - unexplainedSince > COMMIT_PATIENCE.toNanos()) {
                 throw e;
             }
-            stream.keepAlive();
+            source.keepAlive();
             Thread.sleep(LONGEST_PAUSE);
         }
     }
 
     /** Asks the source, which may be ahead of the stream, and never is behind it for long. */
     private boolean isFollowed(List<TableDefinition> builds) throws InterruptedException {
-        var now = whileAlive(stream, () -> {
+        var now = whileAlive(source, () -> {
             try {
                 return Schemas.look(catalogue, builds);
             } catch (SQLException e) {
@@ -210,35 +226,35 @@ final class Follower {
         if (full()) {
             return true;
         }
-        if (stream.inTransaction() || batch.incomplete()) {
+        if (source.inTransaction() || batch.incomplete()) {
             return false;
         }
         long now = System.nanoTime();
         if (batch.isEmpty()) {
             return confirms
-                    && stream.position().compareTo(stream.acknowledged()) > 0
-                    && (stream.replyRequested() || isAwaited() || now - appliedAt >= idleInterval);
+                    && source.position().compareTo(source.acknowledged()) > 0
+                    && (source.awaitsAcknowledgement() || isAwaited() || now - appliedAt >= idleInterval);
         }
-        return now - batch.firstChangeAt() >= interval || stream.replyRequested();
+        return now - batch.firstChangeAt() >= interval || source.awaitsAcknowledgement();
     }
 
     /** Whether something becomes due with the position that was read. */
     private boolean isAwaited() {
-        return watch.awaited().compareTo(stream.acknowledged()) > 0
-                && watch.awaited().compareTo(stream.position()) <= 0;
+        return watch.awaited().compareTo(source.acknowledged()) > 0
+                && watch.awaited().compareTo(source.position()) <= 0;
     }
 
     /** Whether nothing more may be read into the batch. A transaction is split only when it fills a batch by itself. */
     private boolean full() {
         return batch.fenced()
                 || !batch.incomplete()
-                        && (stream.inTransaction()
+                        && (source.inTransaction()
                                 ? batch.rowsOfTransaction() >= batchRows || batch.bytesOfTransaction() >= BATCH_BYTES
                                 : batch.rows() >= batchRows || batch.bytes() >= BATCH_BYTES);
     }
 
     private void apply() {
-        batch.end(stream.position());
+        batch.end(source.position());
         applier.apply(batch);
         batch = new Batch();
         appliedAt = System.nanoTime();
@@ -246,9 +262,9 @@ final class Follower {
 
     private void confirmed(Batch done) {
         if (confirms) {
-            stream.acknowledge(done.end());
+            source.acknowledge(done.end());
         }
-        progress.confirmed(stream.acknowledged(), oldestPending());
+        progress.confirmed(source.acknowledged(), oldestPending());
         if (!done.isEmpty()) {
             LOG.debug("{} rows ({} bytes) are in ClickHouse, up to {}", done.rows(), done.bytes(), done.end());
         }
@@ -262,7 +278,7 @@ final class Follower {
 
     /** A server shuts down only when all is acknowledged or the connection closed (PostgreSQL source, WalSndDone). */
     private void letGoOfShutdown() {
-        if (!stream.replyRequested() || stream.position().compareTo(stream.acknowledged()) <= 0) {
+        if (!source.shutsDown() || source.position().compareTo(source.acknowledged()) <= 0) {
             awaitedSince = 0;
         } else if (awaitedSince == 0) {
             awaitedSince = System.nanoTime();
@@ -282,18 +298,18 @@ final class Follower {
     private void drain() throws InterruptedException {
         long deadline = System.nanoTime() + DRAIN.toNanos();
         while (applier.busy() && System.nanoTime() < deadline) {
-            stream.keepAlive();
+            source.keepAlive();
             applier.await(LONGEST_PAUSE).ifPresent(this::confirmed);
         }
     }
 
     /** Does what takes its time while the server hears from us. */
-    static <T> T whileAlive(ReplicationStream stream, Callable<T> work) throws InterruptedException {
+    static <T> T whileAlive(ChangeSource source, Callable<T> work) throws InterruptedException {
         var task = new FutureTask<>(work);
         Thread.ofVirtual().name("agenda").start(task);
         try {
             while (true) {
-                stream.keepAlive();
+                source.keepAlive();
                 try {
                     return task.get(LONGEST_PAUSE.toNanos(), TimeUnit.NANOSECONDS);
                 } catch (TimeoutException e) {

@@ -1,7 +1,6 @@
 package dev.clickpipe.cdc;
 
 import dev.clickpipe.clickhouse.TableDefinition;
-import dev.clickpipe.codec.RowVersion;
 import dev.clickpipe.codec.TsvBuffer;
 import dev.clickpipe.codec.UnrepresentableValue;
 import dev.clickpipe.pipe.Problem;
@@ -95,7 +94,7 @@ final class TableWriter {
     }
 
     private void begin(TsvBuffer out, Transaction transaction, long ordinal, String operation, boolean deleted) {
-        RowVersion.append(out, transaction.commit().value(), ordinal);
+        transaction.appendVersion(out, ordinal);
         out.tab();
         out.rawByte(deleted ? '1' : '0');
         if (target.appendOnly()) {

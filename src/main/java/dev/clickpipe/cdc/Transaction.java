@@ -1,5 +1,7 @@
 package dev.clickpipe.cdc;
 
+import dev.clickpipe.codec.CommitVersions;
+import dev.clickpipe.codec.TsvBuffer;
 import dev.clickpipe.postgres.Lsn;
 import java.time.Instant;
 import java.time.ZoneOffset;
@@ -12,14 +14,15 @@ final class Transaction {
 
     private final Lsn commit;
     private final Instant committedAt;
-    private final String committedAtText;
+    private final CommitVersions versions;
+    private String committedAtText;
     private long rowsSeen;
 
     /** @param commit where its commit record starts */
     Transaction(Lsn commit, Instant committedAt) {
         this.commit = commit;
         this.committedAt = committedAt;
-        this.committedAtText = TIMESTAMP.format(committedAt);
+        this.versions = new CommitVersions(commit.value());
     }
 
     Lsn commit() {
@@ -32,7 +35,15 @@ final class Transaction {
 
     /** The commit time as ClickHouse reads it. */
     String committedAtText() {
+        if (committedAtText == null) {
+            committedAtText = TIMESTAMP.format(committedAt);
+        }
         return committedAtText;
+    }
+
+    /** Appends the version of one of its rows. */
+    void appendVersion(TsvBuffer out, long ordinal) {
+        versions.append(out, ordinal);
     }
 
     long rowsSeen() {

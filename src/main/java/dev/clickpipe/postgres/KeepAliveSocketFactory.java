@@ -1,6 +1,8 @@
 package dev.clickpipe.postgres;
 
+import java.io.BufferedInputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.net.InetAddress;
 import java.net.Socket;
 import javax.net.SocketFactory;
@@ -9,12 +11,16 @@ import jdk.net.ExtendedSocketOptions;
 /**
  * Sockets on which a vanished server is noticed after a minute of silence, instead of the operating system's two hours:
  * long waits for data are normal here, so that a read timeout is no means. pgjdbc makes it by its name.
+ *
+ * <p>They read ahead: before each message of a stream pgjdbc asks how much there is to read, and where its own buffer does not end
+ * with a message that is a system call.
  */
 public final class KeepAliveSocketFactory extends SocketFactory {
+    private static final int READ_AHEAD = 64 * 1024;
 
     @Override
     public Socket createSocket() throws IOException {
-        var socket = new Socket();
+        var socket = new ReadingAhead();
         socket.setKeepAlive(true);
         var supported = socket.supportedOptions();
         if (supported.contains(ExtendedSocketOptions.TCP_KEEPIDLE)) {
@@ -43,5 +49,30 @@ public final class KeepAliveSocketFactory extends SocketFactory {
     @Override
     public Socket createSocket(InetAddress address, int port, InetAddress localAddress, int localPort) {
         throw new UnsupportedOperationException("pgjdbc connects by itself");
+    }
+
+    private static final class ReadingAhead extends Socket {
+        private InputStream input;
+
+        @Override
+        public synchronized InputStream getInputStream() throws IOException {
+            if (input == null) {
+                input = new BufferedInput(super.getInputStream());
+            }
+            return input;
+        }
+    }
+
+    private static final class BufferedInput extends BufferedInputStream {
+        BufferedInput(InputStream of) {
+            super(of, READ_AHEAD);
+        }
+
+        /** Without asking the operating system as long as something is here. */
+        @Override
+        public int available() throws IOException {
+            int here = count - pos;
+            return here > 0 ? here : super.available();
+        }
     }
 }

@@ -19,7 +19,7 @@ import org.postgresql.copy.CopyDual;
  * <p>pgjdbc's own PGReplicationStream is not used because it hides the server's keep-alives, from which the position between
  * transactions, a dead connection and a server that wants to shut down are known.
  */
-public final class ReplicationStream implements AutoCloseable {
+public final class ReplicationStream implements ChangeSource {
     private static final long STATUS_INTERVAL = Duration.ofSeconds(2).toNanos();
     /** The server is asked for a sign of life after this long without one, and given up after twice the time again. */
     private static final long SILENCE = Duration.ofSeconds(10).toNanos();
@@ -63,15 +63,13 @@ public final class ReplicationStream implements AutoCloseable {
         var object = "replication slot " + slot;
         var connection = postgres.connectReplication("stream");
         try {
-            var names = publications.stream()
-                    .map(name -> "\"" + name.replace("\"", "\"\"") + "\"")
-                    .collect(Collectors.joining(","));
+            SlotLock.take(connection, slot);
             var copy = connection
                     .unwrap(PGConnection.class)
                     .getCopyAPI()
                     .copyDual("START_REPLICATION SLOT \"" + slot + "\" LOGICAL " + from
-                            + " (\"proto_version\" '1', \"publication_names\" '" + names.replace("'", "''")
-                            + "', \"messages\" 'true')");
+                            + " (\"proto_version\" '1', \"publication_names\" " + SlotLock.literal(names(publications))
+                            + ", \"messages\" 'true')");
             var stream = new ReplicationStream(object, connection, copy, from);
             stream.sendStatus();
             return stream;
@@ -84,11 +82,14 @@ public final class ReplicationStream implements AutoCloseable {
         }
     }
 
-    /**
-     * The next message, or null when none has arrived.
-     *
-     * @throws PipeException the connection broke, the server ended the stream, or it sent what nobody knows
-     */
+    /** As pgoutput takes them: identifiers with commas between them. */
+    static String names(List<String> publications) {
+        return publications.stream()
+                .map(name -> "\"" + name.replace("\"", "\"\"") + "\"")
+                .collect(Collectors.joining(","));
+    }
+
+    @Override
     public PgOutputMessage poll() {
         while (true) {
             byte[] message = read();
@@ -123,28 +124,37 @@ public final class ReplicationStream implements AutoCloseable {
     }
 
     /**
-     * All that was committed before this has been returned by {@link #poll}, to the last message. Between transactions it
-     * follows the server's keep-alives; inside one it stays where the transaction began, for a keep-alive may then be ahead of
-     * commits that are still to come.
+     * Between transactions it follows the server's keep-alives; inside one it stays where the transaction began, for a keep-alive
+     * may then be ahead of commits that are still to come.
      */
+    @Override
     public Lsn position() {
         return position;
     }
 
-    /** Inside a transaction that has begun and not ended. */
+    @Override
     public boolean inTransaction() {
         return inTransaction;
     }
 
-    /**
-     * The server wants to know what is acknowledged. As it hears that every two seconds anyway, this means that it is shutting
-     * down and waits until all is acknowledged or the connection closed.
-     */
-    public boolean replyRequested() {
+    @Override
+    public boolean awaitsAcknowledgement() {
         return replyRequested;
     }
 
-    /** Tells the server that all commits before this are safe with us: it may forget them. Never goes back. */
+    /** It wants to know what is acknowledged, which it hears every two seconds anyway. */
+    @Override
+    public boolean shutsDown() {
+        return replyRequested;
+    }
+
+    /** It goes on as long as the server does. */
+    @Override
+    public boolean ended() {
+        return false;
+    }
+
+    @Override
     public void acknowledge(Lsn lsn) {
         if (lsn.compareTo(acknowledged) > 0) {
             acknowledged = lsn;
@@ -152,12 +162,13 @@ public final class ReplicationStream implements AutoCloseable {
         }
     }
 
-    /** What was acknowledged last. */
+    @Override
     public Lsn acknowledged() {
         return acknowledged;
     }
 
-    /** Sends a status if it is time; {@link #poll} does that by itself. */
+    /** Sends a status if it is time. */
+    @Override
     public void keepAlive() {
         if (System.nanoTime() - statusSentAt > STATUS_INTERVAL) {
             sendStatus();
@@ -224,13 +235,12 @@ public final class ReplicationStream implements AutoCloseable {
         statusSentAt = now;
     }
 
-    /** Ends the connection; what is not acknowledged will be sent again. */
     @Override
     public void close() {
         closeQuietly(connection);
     }
 
-    private static void closeQuietly(Connection connection) {
+    static void closeQuietly(Connection connection) {
         try {
             connection.close();
         } catch (SQLException e) {

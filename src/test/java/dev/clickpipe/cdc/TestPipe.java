@@ -56,9 +56,11 @@ final class TestPipe implements AutoCloseable {
     private final PostgresClient source;
     private final SimpleMeterRegistry meters = new SimpleMeterRegistry();
     private final Definitions definitions;
+    private final CatchUp.Limits catchUp;
     private Worker worker;
 
-    private TestPipe(Postgres postgres, ClickHouse clickHouse, Pipe pipe) {
+    private TestPipe(Postgres postgres, ClickHouse clickHouse, Pipe pipe, CatchUp.Limits catchUp) {
+        this.catchUp = catchUp;
         this.postgres = postgres;
         this.clickHouse = clickHouse;
         this.pipe = pipe;
@@ -79,6 +81,7 @@ final class TestPipe implements AutoCloseable {
         private boolean nullable = true;
         private ReplicationMode mode = ReplicationMode.CDC_ONLY;
         private String publication = "";
+        private CatchUp.Limits catchUp = CatchUp.Limits.USUAL;
 
         Builder(Postgres postgres, ClickHouse clickHouse) {
             this.postgres = postgres;
@@ -126,6 +129,12 @@ final class TestPipe implements AutoCloseable {
                     null,
                     null,
                     null));
+            return this;
+        }
+
+        /** How far behind it has to be to read through SQL. */
+        Builder catchUp(CatchUp.Limits limits) {
+            catchUp = limits;
             return this;
         }
 
@@ -184,7 +193,8 @@ final class TestPipe implements AutoCloseable {
             var pipe = new TestPipe(
                     postgres,
                     clickHouse,
-                    new Pipe("test", "cdc", UUID.randomUUID().toString(), spec));
+                    new Pipe("test", "cdc", UUID.randomUUID().toString(), spec),
+                    catchUp);
             new Setup(pipe.pipe, pipe.source, pipe.client).run(new Stop());
             return pipe;
         }
@@ -199,7 +209,7 @@ final class TestPipe implements AutoCloseable {
     /** A worker of its own, as a process would be. */
     private final class Worker {
         private final Stop stop = new Stop();
-        private final Cdc cdc = new Cdc(pipe, source, client, meters, Duration.ofMillis(500));
+        private final Cdc cdc = new Cdc(pipe, source, client, meters, Duration.ofMillis(500), catchUp);
         private final Thread thread = Thread.ofPlatform().name("worker").start(this::run);
         private volatile PipeException fatal;
         private volatile PipeException retried;
@@ -328,6 +338,10 @@ final class TestPipe implements AutoCloseable {
 
     TableDefinition add(String target, String table, TableEngine engine) {
         return publish(make(table, target, engine, null), null);
+    }
+
+    PostgresClient source() {
+        return source;
     }
 
     Manifests manifests() {

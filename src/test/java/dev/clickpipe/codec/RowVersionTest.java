@@ -24,11 +24,28 @@ class RowVersionTest {
         }
     }
 
+    @Test
+    void counted_within_a_commit() {
+        for (long from : new long[] {0, 1, 8, 998, 999_999_998, Long.MAX_VALUE - 2, -3}) {
+            for (long lsn : new long[] {0, 1, 999_999_999, Long.MAX_VALUE, -1}) {
+                var versions = new CommitVersions(lsn);
+                for (long step : new long[] {0, 0, 1, 2, 3, 3, 7, 5}) {
+                    var out = new TsvBuffer(1);
+                    versions.append(out, from + step);
+                    assertThat(out.toString()).isEqualTo(decimal(lsn, from + step));
+                }
+            }
+        }
+    }
+
     private static void check(long lsn, long ordinal) {
         var out = new TsvBuffer(1);
         RowVersion.append(out, lsn, ordinal);
-        assertThat(out.toString())
-                .isEqualTo(unsigned(lsn).shiftLeft(64).add(unsigned(ordinal)).toString());
+        assertThat(out.toString()).isEqualTo(decimal(lsn, ordinal));
+    }
+
+    private static String decimal(long lsn, long ordinal) {
+        return unsigned(lsn).shiftLeft(64).add(unsigned(ordinal)).toString();
     }
 
     private static BigInteger unsigned(long value) {

@@ -6,6 +6,8 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.stream.IntStream;
 
 /**
@@ -23,6 +25,7 @@ public final class CopyRowEncoder {
 
     private final String table;
     private final byte[] prefix;
+    private final Set<String> clamped = new TreeSet<>();
     private final List<Column> columns;
     /** Positions of the columns that are encoded. */
     private final int[] encoded;
@@ -115,10 +118,19 @@ public final class CopyRowEncoder {
         return ~((differs & ~HIGH_BITS) + ~HIGH_BITS | differs | ~HIGH_BITS);
     }
 
+    /** Columns of which values became the nearest end of the target's range. */
+    public Set<String> clamped() {
+        return Set.copyOf(clamped);
+    }
+
     private void field(Column column, byte[] row, int from, int to, TsvBuffer out) {
         try {
+            long before = out.clampedValues();
             int end = hasEscapes(row, from, to) ? unescape(row, from, to) : to;
             column.mapping().encoder().encode(row, from, end, out);
+            if (out.clampedValues() != before) {
+                clamped.add(column.name());
+            }
         } catch (UnrepresentableValue e) {
             throw PipeException.fatal(e.in(table, column.name()), e);
         } catch (RuntimeException e) {

@@ -132,10 +132,10 @@ final class Changes {
         }
         var rows = batch.rows(writer.target());
         int rowsBefore = rows.count();
-        long bytesBefore = rows.bytes();
+        int bytesBefore = rows.encoded().size();
         change.accept(rows);
         rows.added(version);
-        batch.grew(rows.count() - rowsBefore, rows.bytes() - bytesBefore, transaction.committedAt());
+        batch.grew(rows.count() - rowsBefore, rows.encoded().size() - bytesBefore, transaction.committedAt());
         progress.changed(writer.target());
         progress.clamped(writer.target(), writer.takeClamped(), rows.encoded().takeClamped());
     }

@@ -66,6 +66,21 @@ refresh_apt() { # SCOPE: package lists not older than half a day
   touch "$dir/updated"
 }
 
+# fetch_source SUITE DIR NAME: a Debian source package's upstream files, unpacked into DIR. As in `sid`, on an empty status.
+fetch_source() {
+  local suite=$1 into=$2 name=$3 dir=$CACHE_DIR/apt/source-$1 options
+  mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial" "$into"
+  touch "$dir/status"
+  source_entry deb-src "$(debian_site)" "$suite" >"$dir/debian.sources"
+  options=(
+    -o Dir::Etc::sourcelist="$dir/debian.sources" -o Dir::Etc::sourceparts=- -o Dir::State="$dir"
+    -o Dir::State::lists="$dir/lists" -o Dir::State::status="$dir/status" -o Dir::Cache="$dir/cache"
+    -o Acquire::Retries=3 -o APT::Sandbox::User=root
+  )
+  apt-get "${options[@]}" update -qq &&
+    (cd "$into" && apt-get "${options[@]}" source --download-only "$name" && tar -xzf "$name"_*.orig.tar.gz)
+}
+
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
 missing_packages() {

@@ -99,7 +99,8 @@ public record ClickPipeStatus(
             @JsonPropertyDescription("Rows of the initial load.")
             Long rows,
 
-            @JsonPropertyDescription("What is wrong with this table and what to do; absent when nothing is.")
+            @JsonPropertyDescription(
+                    "What is wrong with this table and what to do, or what to know of it; absent when there is nothing.")
             String message) {}
 
     public enum TablePhase {

@@ -137,7 +137,7 @@ final class Changes {
         rows.added(version);
         batch.grew(rows.count() - rowsBefore, rows.encoded().size() - bytesBefore, transaction.committedAt());
         progress.changed(writer.target());
-        progress.clamped(writer.target(), rows.encoded().takeClamped());
+        progress.clamped(writer.target(), writer.takeClamped(), rows.encoded().takeClamped());
     }
 
     /** For those of the table's builds that do not have the change yet. */

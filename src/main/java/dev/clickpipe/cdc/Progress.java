@@ -1,7 +1,9 @@
 package dev.clickpipe.cdc;
 
 import dev.clickpipe.clickhouse.TableDefinition;
+import dev.clickpipe.pipe.ClampedValues;
 import dev.clickpipe.pipe.Pipe;
+import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.WorkerStatus;
 import dev.clickpipe.postgres.Lsn;
 import io.micrometer.core.instrument.Gauge;
@@ -10,6 +12,8 @@ import io.micrometer.core.instrument.Timer;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -26,10 +30,14 @@ final class Progress {
     private final Map<String, LongAdder> tables = new ConcurrentHashMap<>();
     private final AtomicReference<WorkerStatus.State> state = new AtomicReference<>(WorkerStatus.State.Starting);
     private final Timer batchTime;
+    private final ClampedValues clamped;
 
     private volatile List<TableDefinition> definitions = List.of();
     private volatile Source source = Source.UNKNOWN;
     private volatile SourceTables sourceTables = SourceTables.UNKNOWN;
+    /** By build. */
+    private volatile Map<String, Problem> partitions = Map.of();
+
     private volatile Lsn confirmed = Lsn.ZERO;
     private volatile Lsn awaited = Lsn.ZERO;
     private volatile Instant pendingSince;
@@ -51,6 +59,7 @@ final class Progress {
         this.pipe = pipe;
         this.meters = meters;
         this.clock = clock;
+        this.clamped = new ClampedValues(meters);
         gauge(
                 "clickpipe.cdc.lag.bytes",
                 "WAL bytes between the confirmed and the source's current position",
@@ -97,6 +106,11 @@ final class Progress {
         sourceTables = seen;
     }
 
+    /** What DDL on partitions has done, by build. */
+    void partitions(Map<String, Problem> noticed) {
+        partitions = noticed;
+    }
+
     /** @param lsn something is due when everything before it is confirmed; {@link Lsn#ZERO} when nothing is waited for */
     void awaited(Lsn lsn) {
         awaited = lsn;
@@ -113,11 +127,9 @@ final class Progress {
         table(target.build()).increment();
     }
 
-    /** Dates and times became the nearest end of the target's range. */
-    void clamped(Target target, long values) {
-        if (values > 0) {
-            meters.counter("clickpipe.values.clamped", "table", target.source()).increment(values);
-        }
+    /** Dates and times of these columns became the nearest end of the target's range. */
+    void clamped(Target target, Collection<String> columns, long values) {
+        clamped.add(target.source(), columns, values);
     }
 
     /** A commit was read, of whatever tables. */
@@ -207,8 +219,29 @@ final class Progress {
                 table(definition.build()).sum(),
                 definition.loaded() || !pipe.settings().replicationMode().loads(),
                 definition.replaces() ? definition.replacement().live() : null,
-                definition.failure() != null
-                        ? definition.failure()
-                        : sourceTables.warnings().get(definition.build()));
+                definition.failure(),
+                note(definition));
+    }
+
+    private String note(TableDefinition definition) {
+        var notes = new ArrayList<String>();
+        var renamed = sourceTables.warnings().get(definition.build());
+        if (renamed != null) {
+            notes.add(renamed.sentence());
+        }
+        var moved = partitions.get(definition.build());
+        if (moved != null) {
+            notes.add(moved.sentence());
+        }
+        if (definition.publishing() != null
+                && definition.publishing().publication().equals(pipe.insertOnlyPublication())) {
+            notes.add(
+                    "It has no replica identity: only INSERT and TRUNCATE are replicated, UPDATE and DELETE are not.");
+        }
+        var beyond = clamped.note(definition.source());
+        if (beyond != null) {
+            notes.add(beyond);
+        }
+        return notes.isEmpty() ? null : String.join(" ", notes);
     }
 }

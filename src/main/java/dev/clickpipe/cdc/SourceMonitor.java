@@ -27,6 +27,7 @@ final class SourceMonitor {
     private final PostgresClient postgres;
     private final Progress progress;
     private final Heartbeat heartbeat = new Heartbeat();
+    private final PartitionWatch partitions = new PartitionWatch();
 
     private Connection connection;
     private Lsn confirmedBefore = Lsn.ZERO;
@@ -99,6 +100,7 @@ final class SourceMonitor {
         if (!builds.isEmpty()) {
             var seen = SourceTables.look(connection, builds);
             progress.source(seen);
+            progress.partitions(partitions.look(connection, builds));
             var shapes = Schemas.look(connection, builds);
             builds.stream()
                     .filter(build -> !Schemas.isFollowed(build, shapes))

@@ -11,6 +11,8 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 
 /**
  * Encodes changes of one source table, in the shape that the stream has it in at the moment, as rows of its target. For one
@@ -28,6 +30,8 @@ final class TableWriter {
     private final boolean[] dropped;
     /** Whether an old row carries all of {@link #sortingKey}. */
     private final boolean identified;
+    /** Columns of which a value became the end of the target's range. */
+    private final Set<String> clamped = new TreeSet<>();
 
     TableWriter(Target target, Relation relation, Shape shape) {
         this.target = target;
@@ -41,6 +45,16 @@ final class TableWriter {
 
     Target target() {
         return target;
+    }
+
+    /** Columns of which values became the nearest end of the target's range, since this was asked last. */
+    Set<String> takeClamped() {
+        if (clamped.isEmpty()) {
+            return Set.of();
+        }
+        var taken = Set.copyOf(clamped);
+        clamped.clear();
+        return taken;
     }
 
     /** The row that INSERT made. */
@@ -149,7 +163,11 @@ final class TableWriter {
             return;
         }
         try {
+            long before = out.clampedValues();
             shape.encoders()[column].encode(tuple.bytes(), tuple.from(source), tuple.to(source), out);
+            if (out.clampedValues() != before) {
+                clamped.add(columnName(column));
+            }
         } catch (UnrepresentableValue e) {
             throw new TableFailure(target.definition(), e.in(target.source(), columnName(column)));
         }

@@ -2,9 +2,11 @@ package dev.clickpipe.clickhouse;
 
 import java.util.ArrayList;
 import java.util.EnumMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * The definition of a MergeTree or Null table as ClickHouse writes it down, taken apart without a look into expressions: what a pipe
@@ -36,6 +38,9 @@ public record TableText(List<Column> columns, List<String> others, Map<Clause, S
         }
     }
 
+    /** What a rule of a TTL may do instead of deleting rows (ClickHouse documentation, "Table TTL"). */
+    private static final List<String> KEEPING = List.of(" TO DISK ", " TO VOLUME ", " RECOMPRESS ");
+
     /**
      * @param createQuery {@code create_table_query} of system.tables
      * @param engineFull {@code engine_full} of system.tables
@@ -63,9 +68,63 @@ public record TableText(List<Column> columns, List<String> others, Map<Clause, S
         return clauses.get(Clause.PARTITION_BY);
     }
 
+    /**
+     * The columns by which a TTL deletes rows, those included that other columns are made of which it reads. One too many, where a
+     * column is called like a word of the language.
+     */
+    public Set<String> expireBy() {
+        var ttl = clauses.get(Clause.TTL);
+        if (ttl == null) {
+            return Set.of();
+        }
+        var found = new LinkedHashSet<String>();
+        for (int from = 0; from < ttl.length(); ) {
+            int comma = topLevel(ttl, from, ",").orElse(ttl.length());
+            var rule = ttl.substring(from, comma);
+            if (KEEPING.stream().allMatch(keeps -> topLevel(rule, 0, keeps).isEmpty())) {
+                addColumns(rule, found);
+            }
+            from = comma + 1;
+        }
+        return found;
+    }
+
+    private void addColumns(String expression, Set<String> found) {
+        var name = new StringBuilder();
+        for (int i = 0; i < expression.length(); ) {
+            char c = expression.charAt(i);
+            int end = i + 1;
+            if (c == '`' || c == '\'') {
+                end = quoted(expression, i);
+            } else if (Character.isJavaIdentifierStart(c)) {
+                while (end < expression.length() && Character.isJavaIdentifierPart(expression.charAt(end))) {
+                    end++;
+                }
+            }
+            if (c == '`') {
+                name.append(unquoted(expression.substring(i, end)));
+            } else if (c == '.' || Character.isJavaIdentifierStart(c)) {
+                name.append(expression, i, end);
+            } else {
+                name.setLength(0);
+            }
+            columns.stream()
+                    .filter(column -> column.name().contentEquals(name) && found.add(column.name()))
+                    .forEach(column -> addColumns(column.rest(), found));
+            i = end;
+        }
+    }
+
+    private static String unquoted(String identifier) {
+        return identifier
+                .substring(1, identifier.length() - 1)
+                .replace("\\`", "`")
+                .replace("\\\\", "\\");
+    }
+
     private static Column column(String element) {
         int end = quoted(element, 0);
-        var name = element.substring(1, end - 1).replace("\\`", "`").replace("\\\\", "\\");
+        var name = unquoted(element.substring(0, end));
         int type = topLevel(element, end + 1, " ").orElse(element.length());
         return new Column(name, element.substring(end + 1, type), element.substring(type));
     }

@@ -6,6 +6,8 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.stream.IntStream;
 
 /**
@@ -23,6 +25,7 @@ public final class CopyRowEncoder {
 
     private final String table;
     private final byte[] prefix;
+    private final Set<String> clamped = new TreeSet<>();
     private final List<Column> columns;
     /** Positions of the columns that are encoded. */
     private final int[] encoded;
@@ -116,13 +119,22 @@ public final class CopyRowEncoder {
         return ~((differs & ~HIGH_BITS) + ~HIGH_BITS | differs | ~HIGH_BITS);
     }
 
+    /** Columns of which values became the nearest end of the target's range. */
+    public Set<String> clamped() {
+        return Set.copyOf(clamped);
+    }
+
     private void field(Column column, byte[] row, int from, int to, TsvBuffer out) {
         try {
+            long before = out.clampedValues();
             if (hasEscapes(row, from, to)) {
                 int length = unescape(row, from, to);
                 column.mapping().encoder().encode(plain, 0, length, out);
             } else {
                 column.mapping().encoder().encode(row, from, to, out);
+            }
+            if (out.clampedValues() != before) {
+                clamped.add(column.name());
             }
         } catch (UnrepresentableValue e) {
             throw PipeException.fatal(e.in(table, column.name()), e);

@@ -63,6 +63,11 @@ public final class TsvBuffer {
         return count;
     }
 
+    /** How many there are that were not taken yet. */
+    public long clampedValues() {
+        return clamped;
+    }
+
     public void nullValue() {
         rawByte('\\');
         rawByte('N');

@@ -24,6 +24,7 @@ import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Predicate;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /** The status of a pipe, made anew from plan and observation; of the old one only what is past is kept. */
@@ -220,7 +221,7 @@ final class Status {
                 plan.reached().load().due() ? done : total,
                 total,
                 chunks != null ? Long.valueOf(chunks.rows()) : before.rows(),
-                problem != null ? problem : message(replacement, before));
+                problem != null ? problem : message(live, replacement, before));
     }
 
     /** What the workers that are at it say of a table, the one that loads last. */
@@ -243,13 +244,21 @@ final class Status {
     }
 
     /** Of a table whose own state is well. */
-    private String message(List<WorkerStatus.Table> replacement, Table before) {
+    private String message(List<WorkerStatus.Table> live, List<WorkerStatus.Table> replacement, Table before) {
         if (!replacement.isEmpty()) {
             var beside = replacement.getLast().target();
             var problem = problem(replacement);
             return problem != null
                     ? "Its replacement " + beside + " fails: " + problem
                     : "It is being built anew beside, as " + beside + ", and goes on until that takes its place.";
+        }
+        var notes = live.stream()
+                .map(WorkerStatus.Table::note)
+                .filter(Objects::nonNull)
+                .distinct()
+                .collect(Collectors.joining(" "));
+        if (!notes.isEmpty()) {
+            return notes;
         }
         // What was wrong stays so until somebody says otherwise.
         return before.phase() == TablePhase.Failed && unheard() ? before.message() : null;

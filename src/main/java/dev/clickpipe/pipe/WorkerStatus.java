@@ -71,7 +71,11 @@ public record WorkerStatus(
             Instant lastCommitAt,
             long changes) {}
 
-    /** @param replaces the live table whose place this target takes when it is loaded; null for a live one */
+    /**
+     * @param replaces the live table whose place this target takes when it is loaded; null for a live one
+     * @param problem why it is not replicated; null when it is
+     * @param note what to know of it though it is replicated; null: nothing
+     */
     @JsonInclude(JsonInclude.Include.NON_NULL)
     public record Table(
             String source,
@@ -81,5 +85,19 @@ public record WorkerStatus(
             long rows,
             boolean loaded,
             String replaces,
-            Problem problem) {}
+            Problem problem,
+            String note) {
+
+        public Table(
+                String source,
+                String target,
+                int chunksDone,
+                int chunksTotal,
+                long rows,
+                boolean loaded,
+                String replaces,
+                Problem problem) {
+            this(source, target, chunksDone, chunksTotal, rows, loaded, replaces, problem, null);
+        }
+    }
 }

@@ -91,6 +91,9 @@ final class DestinationChecks {
         }
         if (table.decision() == Decision.REPLACE) {
             checkPlaceBeside(recorded, table);
+            if (wanted != null) {
+                checkExpiry(table, wanted);
+            }
         } else if (table.decision() == Decision.BUILD && wanted != null) {
             checkTarget(table, wanted);
         }
@@ -252,6 +255,7 @@ final class DestinationChecks {
         if (shape.isEmpty()) {
             checkKey(target, wanted, shape);
             checkPartitions(target, wanted, table.mapping().partitionByExpr(), shape);
+            expiry(target, wanted).ifPresent(shape::add);
             checkColumns(target, wanted, shape);
         }
         if (!shape.isEmpty()) {
@@ -330,6 +334,39 @@ final class DestinationChecks {
                 ? Optional.empty()
                 : Optional.of("is partitioned by " + String.join(", ", beyond)
                         + ", outside the sorting key: versions of a row are not replaced across partitions");
+    }
+
+    /** What is built to take the target's place has the target's TTL. */
+    private void checkExpiry(Work.Table table, TableDefinition wanted) {
+        TargetTable.find(clickHouse, table.mapping().targetTable())
+                .flatMap(target -> expiry(target, wanted))
+                .ifPresent(unsuitable -> problem(
+                        "TtlUnsuitable",
+                        table(table.mapping().targetTable()),
+                        unsuitable,
+                        "ALTER TABLE … MODIFY TTL by columns of the sorting key, or by one of your own with a default such"
+                                + " as now(); or REMOVE TTL"));
+    }
+
+    /**
+     * Why the newest version of a row could expire before an older one, which would then be seen again; empty when it can't. A
+     * tombstone has nothing but the sorting key, and an UPDATE changes everything else.
+     */
+    static Optional<String> expiry(TargetTable target, TableDefinition wanted) {
+        if (wanted.engine().appendOnly() || target.text() == null) {
+            return Optional.empty();
+        }
+        var beyond = target.text().expireBy().stream()
+                .filter(name -> name.equals(SystemColumns.IS_DELETED)
+                        || wanted.columns().stream()
+                                        .anyMatch(column -> column.name().equals(name))
+                                && !wanted.sortingKey().contains(name))
+                .toList();
+        return beyond.isEmpty()
+                ? Optional.empty()
+                : Optional.of("has a TTL that deletes rows by " + String.join(", ", beyond)
+                        + ", outside the sorting key: the newest version of a row, or the one that says that it is deleted,"
+                        + " would expire before an older one, which would be seen again");
     }
 
     private static void checkColumns(TargetTable target, TableDefinition wanted, List<String> shape) {

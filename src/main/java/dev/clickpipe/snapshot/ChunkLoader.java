@@ -100,6 +100,7 @@ final class ChunkLoader implements AutoCloseable {
     private ChunkReader.Outcome load(Schedule.Work work, Progress.Chunk progress, CountDownLatch read) {
         var definition = work.table().definition;
         var clamped = new AtomicLong();
+        var encoder = encoder(definition);
         var outcome = reader.read(
                 work.entry().chunk(),
                 definition.source(),
@@ -110,7 +111,7 @@ final class ChunkLoader implements AutoCloseable {
                 connection -> columns.areUnchanged(definition, connection),
                 rows -> clickHouse.insert(
                         new ClickHouseClient.Insert(definition.target(), columns(definition), settings(work), out -> {
-                            copy(rows, encoder(definition), out, progress);
+                            copy(rows, encoder, out, progress);
                             clamped.set(buffer.takeClamped());
                             reading = false;
                             read.countDown();
@@ -118,7 +119,7 @@ final class ChunkLoader implements AutoCloseable {
         if (outcome != ChunkReader.Outcome.READ) {
             reading = false; // else it may be the next chunk's by now
         }
-        progress.clamped(definition, clamped.get());
+        progress.clamped(definition, encoder.clamped(), clamped.get());
         if (outcome == ChunkReader.Outcome.DROPPED && work.entry().chunk().relid() == definition.relid()) {
             throw missing(definition);
         }

@@ -2,6 +2,7 @@ package dev.clickpipe.snapshot;
 
 import dev.clickpipe.clickhouse.ChunkLedger;
 import dev.clickpipe.clickhouse.TableDefinition;
+import dev.clickpipe.pipe.ClampedValues;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.WorkerStatus;
 import io.micrometer.core.instrument.FunctionCounter;
@@ -10,6 +11,7 @@ import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.BitSet;
+import java.util.Collection;
 import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -29,7 +31,7 @@ final class Progress {
     private final LongAdder rowsRead = new LongAdder();
     private final Deque<Sample> samples = new ArrayDeque<>();
     private WorkerStatus.State state = WorkerStatus.State.Starting;
-    private final MeterRegistry meters;
+    private final ClampedValues clamped;
     private Problem problem;
 
     private record Sample(long nanos, long rowsRead, long bytesDone) {}
@@ -100,12 +102,9 @@ final class Progress {
             return Duration.ofNanos(System.nanoTime() - movedAt);
         }
 
-        /** Dates and times became the nearest end of the target's range. */
-        void clamped(TableDefinition definition, long values) {
-            if (values > 0) {
-                meters.counter("clickpipe.values.clamped", "table", definition.source())
-                        .increment(values);
-            }
+        /** Dates and times of these columns became the nearest end of the target's range. */
+        void clamped(TableDefinition definition, Collection<String> columns, long values) {
+            clamped.add(definition.source(), columns, values);
         }
 
         long rows() {
@@ -114,7 +113,7 @@ final class Progress {
     }
 
     Progress(MeterRegistry meters) {
-        this.meters = meters;
+        this.clamped = new ClampedValues(meters);
         FunctionCounter.builder("clickpipe.load.rows", rowsRead, LongAdder::sum)
                 .description("Rows read from Postgres by this worker's initial load, those of repeated chunks included")
                 .register(meters);
@@ -306,7 +305,8 @@ final class Progress {
                 table.rows + rowsUnderWay,
                 table.loaded,
                 table.definition.replaces() ? table.definition.replacement().live() : null,
-                table.loaded ? null : table.problem);
+                table.loaded ? null : table.problem,
+                clamped.note(table.definition.source()));
     }
 
     private synchronized int chunksLeft() {

@@ -394,6 +394,30 @@ record Edge(String column, String type, List<String> values, String targetType, 
             of("negative_scale", "numeric(5,-3)", "99999000", "-1000"),
             of("scale_beyond_precision", "numeric(3,5)", "0.00999", "-0.00001"));
 
+    static final List<String> EXTENSIONS = List.of("CREATE EXTENSION vector", "CREATE EXTENSION postgis");
+
+    /** The types of those. */
+    static final List<Edge> OF_EXTENSIONS = List.of(
+            of("vector", "vector", "'[1,2.5,-3]'", "'[0.1]'", "'[3.4028235e38,-1e-38,0]'"),
+            of("vector3", "vector(3)", "'[1,2.5,-3]'", "'[0,0,0]'"),
+            of("vectors", "vector[]", "ARRAY['[1,2.5]'::vector, NULL]", "'{}'"),
+            of("halfvec", "halfvec(2)", "'[0.5,-65504]'", "'[0,0.0001]'"),
+            of("sparsevec", "sparsevec(5)", "'{1:1.5,3:-2}/5'", "'{}/5'"),
+            of("sparsevecs", "sparsevec[]", "ARRAY['{1:1.5,3:-2}/5'::sparsevec, NULL]"),
+            of(
+                    "geometry",
+                    "geometry",
+                    "'POINT(1 2)'",
+                    "'SRID=4326;LINESTRING(0 0,1 1.5)'",
+                    "'POLYGON EMPTY'",
+                    "'POINT ZM(1 2 3 4)'"),
+            of("point4326", "geometry(Point,4326)", "'SRID=4326;POINT(-71.06 42.36)'"),
+            of("geometries", "geometry[]", "ARRAY['POINT(1 2)'::geometry, NULL, 'POINT EMPTY']", "'{}'"),
+            of("geography", "geography", "'POINT(-71.06 42.36)'", "'LINESTRING(0 0,1 1)'"),
+            of("geographies", "geography[]", "ARRAY['POINT(1 2)'::geography, NULL]"),
+            of("box2d", "box2d", "'BOX(0 0,1 1.5)'"),
+            of("box3d", "box3d", "'BOX3D(0 0 0,1 1 1)'"));
+
     private Edge ends(String zone) {
         return held("infinity", LAST)
                 .held("-infinity", FIRST)

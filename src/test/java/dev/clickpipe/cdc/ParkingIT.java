@@ -3,6 +3,7 @@ package dev.clickpipe.cdc;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import dev.clickpipe.api.TableEngine;
 import dev.clickpipe.pipe.Problem;
 import dev.clickpipe.pipe.WorkerStatus;
 import dev.clickpipe.testbed.ClickHouse;
@@ -250,10 +251,25 @@ class ParkingIT {
             pipe.startLoad().awaitDone();
             postgres.execute("ALTER TABLE named RENAME TO called_otherwise", "INSERT INTO called_otherwise VALUES (1)");
             pipe.awaitEqual(pipe.comparison("called_otherwise", "named"));
-            await().until(() -> table(pipe, "named").problem() != null);
-            assertThat(table(pipe, "named").problem().reason()).isEqualTo("SourceTableRenamed");
+            await().until(() -> table(pipe, "named").note() != null);
+            assertThat(table(pipe, "named").note()).contains("public.called_otherwise", "Name it back");
+            assertThat(table(pipe, "named").problem()).isNull();
             postgres.execute("INSERT INTO called_otherwise VALUES (2)");
             pipe.awaitEqual(pipe.comparison("called_otherwise", "named"));
+        }
+    }
+
+    @Test
+    void whatIsNotReplicatedAsItIsIsSaid() throws Exception {
+        postgres.execute("CREATE TABLE keyless (v int, at date, until timestamptz)");
+        try (var pipe = pipe().table("keyless", TableEngine.MergeTree).start()) {
+            pipe.startLoad().awaitDone();
+            assertThat(table(pipe, "keyless").note())
+                    .contains("UPDATE and DELETE are not")
+                    .doesNotContain("range");
+            postgres.execute("INSERT INTO keyless VALUES (1, 'infinity', '2024-01-01')");
+            await().until(() -> table(pipe, "keyless").note().contains("Values of at lie beyond the range"));
+            assertThat(table(pipe, "keyless").problem()).isNull();
         }
     }
 

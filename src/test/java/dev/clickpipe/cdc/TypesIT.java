@@ -2,6 +2,7 @@ package dev.clickpipe.cdc;
 
 import static dev.clickpipe.clickhouse.ClickHouseClient.identifier;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.clickpipe.api.ColumnMapping;
 import dev.clickpipe.api.TableEngine;
@@ -13,6 +14,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -102,6 +104,31 @@ class TypesIT {
                             .as(found)
                             .isPositive();
                 }
+            }
+        }
+    }
+
+    @Test
+    void thoseOfExtensionsOnEveryWay() throws Exception {
+        var server = PostgresServer.withExtensions();
+        assumeTrue(server.isPresent(), "pgvector and PostGIS are not to be had");
+        try (var postgresServer = server.get()) {
+            var postgres = postgresServer.createDatabase("source");
+            postgres.execute(Edge.EXTENSIONS.toArray(String[]::new));
+            var table = new Table(postgres, "extended", Edge.OF_EXTENSIONS, true);
+            table.create();
+            try (var pipe = pipe(postgres, table).setUp()) {
+                pipe.load();
+                pipe.start();
+                table.change();
+                pipe.awaitConfirmed();
+                pipe.stop();
+                pipe.start();
+                table.touchLoaded();
+                pipe.awaitConfirmed();
+                table.comparison(pipe).assertEqual();
+                table.requireEqualWays();
+                assertThat(table.otherThanNull("isNull(%1$s)")).isEmpty();
             }
         }
     }

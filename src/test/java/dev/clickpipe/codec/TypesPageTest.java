@@ -150,8 +150,9 @@ class TypesPageTest {
                   unless the column's `targetType` is String.
                 - **Dates and times beyond the target's range become its nearest end**, so that they sort and compare as before:
                   `infinity` and `5874897-12-31` the last day, `-infinity` and years BC the first. Who needs them as they are chooses
-                  `targetType: String`; a date from 0001 to 9999 also fits into `DateTime64(0)`. The workers' metric
-                  `clickpipe_values_clamped_total` counts them; to find them:
+                  `targetType: String`; a date from 0001 to 9999 also fits into `DateTime64(0)`. The table's
+                  message in the status and a line in the worker's log name the columns, the metric `clickpipe_values_clamped_total`
+                  counts the values; to find them:
                   `SELECT count() FROM t FINAL WHERE d IN ('1900-01-01', '2299-12-31')`.
                   In the sorting key of a ReplacingMergeTree two values must not become one: only `infinity` is taken to the end
                   there, any other such value stops the table.

@@ -3,11 +3,12 @@ package dev.clickpipe.scenario;
 import static org.junit.jupiter.api.DynamicContainer.dynamicContainer;
 import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
-import dev.clickpipe.testbed.PostgresServer;
 import dev.clickpipe.testbed.SharedClickHouse;
 import dev.clickpipe.testbed.SharedPostgres;
 import java.util.List;
 import java.util.Map;
+import java.util.NavigableMap;
+import java.util.TreeMap;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicNode;
@@ -16,20 +17,33 @@ import org.junit.jupiter.api.extension.RegisterExtension;
 
 /**
  * What is in Postgres is what is in ClickHouse: every scenario in every shape. The scenarios of a section share a pipe in each
- * shape, which is what makes it quick. By hand: {@code -Dclickpipe.scenario=PART_OF_A_NAME} runs those alone whose name has that,
- * {@code -Dclickpipe.shape=SPLIT} in shapes of that kind, {@code -Dclickpipe.postgres=14} on that version. What that version can't do
- * is run on the latest.
+ * shape, which is what makes it quick; each shape of a section is run on one version of Postgres, always the same, so that every
+ * version runs some. By hand: {@code -Dclickpipe.scenario=PART_OF_A_NAME} runs those alone whose name has that,
+ * {@code -Dclickpipe.shape=SPLIT} in shapes of that kind, {@code -Dclickpipe.postgres=14} all on that version. What a version can't
+ * do is run on the latest.
  */
 class ScenariosIT {
     private static final String ONLY = System.getProperty("clickpipe.scenario");
     private static final String SHAPE = System.getProperty("clickpipe.shape", "");
-    private static final int VERSION = Integer.getInteger("clickpipe.postgres", PostgresServer.DEFAULT_VERSION);
+    private static final Integer VERSION = Integer.getInteger("clickpipe.postgres");
 
     @RegisterExtension
-    static final SharedPostgres POSTGRES = new SharedPostgres(VERSION);
+    static final SharedPostgres POSTGRES_14 = new SharedPostgres(14);
 
     @RegisterExtension
-    static final SharedPostgres LATEST = new SharedPostgres(PostgresServer.VERSIONS.getLast());
+    static final SharedPostgres POSTGRES_15 = new SharedPostgres(15);
+
+    @RegisterExtension
+    static final SharedPostgres POSTGRES_16 = new SharedPostgres(16);
+
+    @RegisterExtension
+    static final SharedPostgres POSTGRES_17 = new SharedPostgres(17);
+
+    @RegisterExtension
+    static final SharedPostgres POSTGRES_18 = new SharedPostgres(18);
+
+    private static final NavigableMap<Integer, SharedPostgres> SERVERS =
+            new TreeMap<>(Map.of(14, POSTGRES_14, 15, POSTGRES_15, 16, POSTGRES_16, 17, POSTGRES_17, 18, POSTGRES_18));
 
     @RegisterExtension
     static final SharedClickHouse CLICKHOUSE = new SharedClickHouse();
@@ -90,30 +104,42 @@ class ScenariosIT {
     }
 
     private static Stream<DynamicNode> section(List<Scenario> all) {
-        return all.stream()
-                .filter(scenario -> ONLY == null || scenario.name().contains(ONLY))
-                .collect(Collectors.groupingBy(scenario -> new Pipe(
-                        scenario.sinceVersion() <= VERSION ? POSTGRES : LATEST, ONLY == null ? "" : scenario.name())))
-                .entrySet()
-                .stream()
-                .flatMap(group -> shapes(group.getKey().postgres, group.getValue()));
+        return ONLY == null
+                ? shapes(all)
+                : all.stream()
+                        .filter(scenario -> scenario.name().contains(ONLY))
+                        .flatMap(scenario -> shapes(List.of(scenario)));
     }
 
-    /** What scenarios have to agree in to share one. */
-    private record Pipe(SharedPostgres postgres, String alone) {}
-
-    private static Stream<DynamicNode> shapes(SharedPostgres postgres, List<Scenario> group) {
+    private static Stream<DynamicNode> shapes(List<Scenario> group) {
         int steps = group.stream()
                 .mapToInt(scenario -> scenario.steps().size())
                 .max()
                 .orElse(0);
         return RunShape.upTo(steps).stream()
                 .filter(shape -> shape.kind().name().startsWith(SHAPE))
-                .map(shape -> shape(
-                        postgres, shape, group.stream().filter(shape::suits).toList()));
+                .flatMap(shape -> {
+                    int version = version(group, shape);
+                    return group.stream()
+                            .filter(shape::suits)
+                            .collect(Collectors.groupingBy(
+                                    scenario -> scenario.sinceVersion() <= version ? version : SERVERS.lastKey(),
+                                    TreeMap::new,
+                                    Collectors.toList()))
+                            .entrySet()
+                            .stream()
+                            .map(on -> shape(on.getKey(), shape, on.getValue()));
+                });
     }
 
-    private static DynamicNode shape(SharedPostgres postgres, RunShape shape, List<Scenario> scenarios) {
+    /** On which version they are run in this shape: any, but the same every time. */
+    private static int version(List<Scenario> group, RunShape shape) {
+        var versions = List.copyOf(SERVERS.keySet());
+        int any = (group.getFirst().name() + shape).hashCode();
+        return VERSION != null ? VERSION : versions.get(Math.floorMod(any, versions.size()));
+    }
+
+    private static DynamicNode shape(int version, RunShape shape, List<Scenario> scenarios) {
         var run = new Object() {
             private Map<Scenario, Throwable> failures;
             private Throwable failure;
@@ -122,7 +148,7 @@ class ScenariosIT {
             void check(Scenario scenario) throws Throwable {
                 if (failures == null && failure == null) {
                     try {
-                        failures = ScenarioRun.of(postgres.client(), CLICKHOUSE.client(), scenarios, shape);
+                        failures = ScenarioRun.of(SERVERS.get(version).client(), CLICKHOUSE.client(), scenarios, shape);
                     } catch (Throwable e) {
                         failure = e;
                     }
@@ -136,8 +162,9 @@ class ScenariosIT {
             }
         };
         return dynamicContainer(
-                shape.toString(),
+                shape + " on Postgres " + version,
                 scenarios.stream()
-                        .map(scenario -> dynamicTest(scenario.name() + ", " + shape, () -> run.check(scenario))));
+                        .map(scenario -> dynamicTest(
+                                scenario.name() + ", " + shape + ", Postgres " + version, () -> run.check(scenario))));
     }
 }

@@ -266,7 +266,7 @@ class EditIT {
                 "ALTER TABLE a ADD INDEX ix x TYPE bloom_filter GRANULARITY 3, ADD CONSTRAINT positive CHECK id >= 0",
                 "ALTER TABLE a MODIFY SETTING deduplicate_merge_projection_mode = 'drop', min_bytes_for_wide_part = 7",
                 "ALTER TABLE a ADD PROJECTION by_x (SELECT id, x ORDER BY x)",
-                "ALTER TABLE a MODIFY TTL `my ``col` + INTERVAL 1 YEAR WHERE x != 'a, SETTINGS b'");
+                "ALTER TABLE a MODIFY TTL `my ``col` + INTERVAL 1 YEAR WHERE toString(id) != 'a, SETTINGS b'");
         // and what the source has become meanwhile
         world.source("ALTER TABLE a ALTER id TYPE bigint, ADD COLUMN added date");
         resync("B");
@@ -279,8 +279,19 @@ class EditIT {
                 .contains("INDEX ix x TYPE bloom_filter GRANULARITY 3", "CONSTRAINT positive CHECK id >= 0")
                 .contains(
                         "PROJECTION by_x", "min_bytes_for_wide_part = 7", "deduplicate_merge_projection_mode = 'drop'")
-                .contains("WHERE x != 'a, SETTINGS b'")
+                .contains("!= 'a, SETTINGS b'")
                 .contains("ORDER BY (id)");
+    }
+
+    @Test
+    void aTtlThatLetsDeletedRowsComeBackIsNotCopied() throws InterruptedException {
+        world.destination(
+                "ALTER TABLE a ADD COLUMN mine DateTime DEFAULT toDateTime(length(x)), MODIFY TTL mine + INTERVAL 1 DAY");
+        resync("B");
+
+        assertThat(world.refusal()).singleElement().satisfies(problem -> assertThat(problem.sentence())
+                .contains(".a", "deletes rows by x", "MODIFY TTL"));
+        assertThat(builds()).containsExactly("a", "b");
     }
 
     @Test

@@ -370,9 +370,10 @@ class SetupIT {
                                         "DROP DATABASE " + world.clickHouse().database()),
                         "DatabaseMissing|clickhouse 127.0.0.1|does not exist"),
                 refusal(
-                        "target: not empty, a view, another engine, another version column, another key, partitioned",
+                        "target: not empty, a view, another engine, another version column, another key, partitioned, expiring",
                         world -> {
-                            for (var table : List.of("full_one", "a_view", "plain", "other", "keyed", "parted")) {
+                            for (var table : List.of(
+                                    "full_one", "a_view", "plain", "other", "keyed", "parted", "expiring", "erasing")) {
                                 world.source("CREATE TABLE " + table + " (id int PRIMARY KEY, x text)");
                                 world.pipe().map("public." + table);
                             }
@@ -389,14 +390,20 @@ class SetupIT {
                                     "CREATE TABLE keyed " + columns
                                             + " ENGINE = ReplacingMergeTree(_clickpipe_version, _clickpipe_is_deleted) ORDER BY (id, _clickpipe_version)",
                                     "CREATE TABLE parted " + columns
-                                            + " ENGINE = ReplacingMergeTree(_clickpipe_version, _clickpipe_is_deleted) ORDER BY id PARTITION BY toYYYYMM(_clickpipe_synced_at)");
+                                            + " ENGINE = ReplacingMergeTree(_clickpipe_version, _clickpipe_is_deleted) ORDER BY id PARTITION BY toYYYYMM(_clickpipe_synced_at)",
+                                    "CREATE TABLE expiring " + columns
+                                            + " ENGINE = ReplacingMergeTree(_clickpipe_version, _clickpipe_is_deleted) ORDER BY id TTL toDate(ifNull(x, '')) + INTERVAL 1 DAY",
+                                    "CREATE TABLE erasing " + columns
+                                            + " ENGINE = ReplacingMergeTree(_clickpipe_version, _clickpipe_is_deleted) ORDER BY id TTL toDateTime(_clickpipe_synced_at) + INTERVAL 1 DAY WHERE _clickpipe_is_deleted = 1");
                         },
                         "TargetNotEmpty|.full_one|has rows already",
                         "TargetUnsuitable|.a_view|is a view",
                         "TargetUnsuitable|.plain|has the engine MergeTree",
                         "TargetUnsuitable|.other|ReplacingMergeTree(_clickpipe_version, _clickpipe_is_deleted)",
                         "TargetUnsuitable|.keyed|is ordered by (id, _clickpipe_version)",
-                        "TargetUnsuitable|.parted|is partitioned by"),
+                        "TargetUnsuitable|.parted|is partitioned by",
+                        "TargetUnsuitable|.expiring|has a TTL that deletes rows by x, outside the sorting key",
+                        "TargetUnsuitable|.erasing|has a TTL that deletes rows by _clickpipe_is_deleted"),
                 refusal(
                         "target: columns missing, of other types, computed, system columns missing",
                         world -> {

@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -39,6 +40,8 @@ public final class PostgresServer implements AutoCloseable {
         this.port = port;
     }
 
+    private static final String EXTENSIONS_VARIABLE = "CLICKPIPE_POSTGRES_EXTENSIONS";
+
     public enum StopMode {
         /** Ends sessions and waits for replication clients to have everything. */
         FAST,
@@ -56,9 +59,24 @@ public final class PostgresServer implements AutoCloseable {
      * @param settings of postgresql.conf, on top of the test bed's
      */
     public static PostgresServer create(int version, Map<String, String> settings) {
+        return create(PostgresBinaries.find(version), settings);
+    }
+
+    /** One that has pgvector and PostGIS; empty where it is not to be had, and that has then been printed. */
+    public static Optional<PostgresServer> withExtensions() {
+        var home = System.getenv(EXTENSIONS_VARIABLE);
+        if (home == null || !Files.isRegularFile(Path.of(home, "bin", "postgres"))) {
+            System.out.println("NOT CHECKED HERE: the types of pgvector and PostGIS. Needs " + EXTENSIONS_VARIABLE
+                    + " (is: " + home + "); dev/test provides it");
+            return Optional.empty();
+        }
+        return Optional.of(create(Path.of(home), Map.of()));
+    }
+
+    private static PostgresServer create(Path home, Map<String, String> settings) {
         try {
-            Path directory = Files.createTempDirectory("postgres-%d-".formatted(version));
-            var server = new PostgresServer(PostgresBinaries.find(version), directory, FreePort.find());
+            Path directory = Files.createTempDirectory("postgres-" + home.getFileName() + "-");
+            var server = new PostgresServer(home, directory, FreePort.find());
             server.initialise(settings);
             server.start();
             return server;

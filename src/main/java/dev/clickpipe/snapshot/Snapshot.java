@@ -124,9 +124,7 @@ public final class Snapshot implements Mode {
                         "no table definitions are recorded in " + clickHouse.object(),
                         "Run the setup mode first"));
             }
-            progress.begin(all, plans);
-            failures.forEach(
-                    (build, why) -> progress.failed(build, why.problems().getFirst()));
+            show(all, plans, failures);
             var missing = missing(all);
             if (missing.isEmpty()) {
                 progress.waiting(null);
@@ -146,6 +144,13 @@ public final class Snapshot implements Mode {
         }
     }
 
+    private void show(
+            List<TableDefinition> all, Map<String, ChunkLedger.Plan> plans, Map<String, PipeException> failures) {
+        failures.keySet().retainAll(all.stream().map(TableDefinition::build).toList());
+        progress.begin(all, plans);
+        failures.forEach((build, why) -> progress.failed(build, why.problems().getFirst()));
+    }
+
     private static List<TableDefinition> missing(List<TableDefinition> all) {
         return all.stream().filter(definition -> !definition.loaded()).toList();
     }
@@ -153,7 +158,7 @@ public final class Snapshot implements Mode {
     /**
      * What to do is decided by what is recorded when nobody else decides.
      *
-     * @return whether all of it is done
+     * @return whether there was a session, and every table of it is loaded
      */
     private boolean takeTurn(LoadTurn turn, Map<String, PipeException> failures, Stop stop)
             throws InterruptedException {
@@ -162,7 +167,9 @@ public final class Snapshot implements Mode {
                 return false; // the server has yet to notice that its readers are gone
             }
             var plans = ledger.plans();
-            var missing = missing(definitions.all()).stream()
+            var all = definitions.all();
+            show(all, plans, failures);
+            var missing = missing(all).stream()
                     .filter(definition -> !failures.containsKey(definition.build()))
                     .filter(definition -> !plans.containsKey(definition.build())
                             || !plans.get(definition.build()).loaded())
@@ -270,12 +277,12 @@ public final class Snapshot implements Mode {
                     () -> System.nanoTime() - openedAt >= longestSession.toNanos(),
                     workers == 1 ? Schedule.Claims.ALL : new ClaimedChunks(session, ledger));
             read(session, schedule, stop);
-            var after = completed(definitions.all(), ledger.plans());
+            var missing = missing(completed(definitions.all(), ledger.plans()));
             if (!stop.requested()) {
                 keep(schedule.failures(), failures);
             }
-            return missing(after).stream().noneMatch(left -> tables.stream()
-                    .anyMatch(table -> table.definition.build().equals(left.build())));
+            return missing.stream().noneMatch(definition -> tasks.stream()
+                    .anyMatch(task -> task.definition().build().equals(definition.build())));
         }
     }
 

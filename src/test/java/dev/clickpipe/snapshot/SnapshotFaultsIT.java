@@ -190,7 +190,7 @@ class SnapshotFaultsIT {
             await().atMost(PATIENCE).until(() -> CLICKHOUSE.client().count("late") == 500);
             present.arrives().countDown();
             load.join();
-            assertThatThrownBy(first::join).hasCauseInstanceOf(PipeException.class);
+            first.exceptionally(failure -> null).join(); // it finds its session gone, or that all is done
             pipe.compare("public", "late").assertEqual();
         }
     }

@@ -59,6 +59,14 @@ final class Reader {
     /** Returns when there is nothing more to read in this session; what failed is in the schedule. */
     void run() {
         try (inserts) {
+            readAll();
+        } finally {
+            disconnect();
+        }
+    }
+
+    private void readAll() {
+        try {
             Copy before = null;
             for (var work = schedule.next(); work.isPresent() && !stop.requested(); work = schedule.next()) {
                 var chunk = progress.begin(
@@ -74,9 +82,7 @@ final class Reader {
             }
             finish(before);
         } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        } finally {
-            disconnect();
+            Thread.currentThread().interrupt(); // so that what is on its way is interrupted, and not waited for
         }
     }
 

@@ -118,7 +118,8 @@ final class Targets {
     }
 
     private String statement(Optional<TargetTable> former, Work.Table table, TableDefinition wanted, String comment) {
-        return former.filter(there -> there.text() != null && (there.stores() || !wanted.engine().stores()))
+        return former.filter(there -> there.text() != null
+                        && (there.stores() || !wanted.engine().stores()))
                 .map(there -> there.replacementStatement(
                         table.live().orElse(null), wanted, partitionBy(table), engine(wanted), comment))
                 .orElseGet(() -> TargetTable.createStatement(

@@ -232,7 +232,9 @@ class ExactlyOnceIT {
                 pipe.start();
                 postgres.execute("INSERT INTO loaded SELECT i % 100, i FROM generate_series(1, 100) i");
                 var load = pipe.startLoad();
-                await().atMost(PATIENCE).pollInterval(Duration.ofMillis(10)).until(() -> target.count("loaded_sums") > 0);
+                await().atMost(PATIENCE)
+                        .pollInterval(Duration.ofMillis(10))
+                        .until(() -> target.count("loaded_sums") > 0);
                 server.kill();
                 server.start();
                 postgres.execute("INSERT INTO loaded SELECT i % 100, i FROM generate_series(1, 100) i");

@@ -319,7 +319,8 @@ class SchemaChangesIT {
                     "ALTER TABLE nothing RENAME v TO w",
                     "INSERT INTO nothing VALUES (2, 'y', 2, 6)");
             pipe.awaitConfirmed();
-            postgres.execute("ALTER TABLE nothing ALTER n TYPE bigint", "UPDATE nothing SET n = 5000000000 WHERE id = 2");
+            postgres.execute(
+                    "ALTER TABLE nothing ALTER n TYPE bigint", "UPDATE nothing SET n = 5000000000 WHERE id = 2");
             pipe.awaitConfirmed();
             assertThat(columns("nothing"))
                     .containsExactly(

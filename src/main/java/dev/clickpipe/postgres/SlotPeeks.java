@@ -412,11 +412,13 @@ public final class SlotPeeks implements ChangeSource {
     public void close() {
         try {
             Thread.ofVirtual().start(this::cancel).join(CANCEL_PATIENCE);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        try {
             connection.abort(Runnable::run);
         } catch (SQLException e) {
             // it was broken already
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
         }
     }
 

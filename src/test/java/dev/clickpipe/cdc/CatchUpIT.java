@@ -196,7 +196,7 @@ class CatchUpIT {
     void anotherWorkerIsKeptOut() throws InterruptedException {
         postgres.execute("CREATE TABLE mine (id int PRIMARY KEY)");
         try (var pipe = new TestPipe.Builder(postgres, clickHouse).table("mine").setUp()) {
-            try (var peeks = peeks(pipe)) {
+            try (var _ = peeks(pipe)) {
                 for (var other : List.<ThrowingCallable>of(() -> peeks(pipe).close(), () -> ReplicationStream.start(
                                 pipe.source(),
                                 pipe.pipe().slot(),

@@ -185,7 +185,8 @@ public record TableComparison(
     private static String expression(Column column, String targetType) {
         String name = ClickHouseHandler.identifier(column.name());
         if (column.type().equals("bytea")) { // raw bytes would not survive JSON, so ClickHouse spells them
-            return "if(startsWith(%1$s, '\\\\x'), %1$s, concat('\\\\x', lower(hex(%1$s))))".formatted(name);
+            return "if(match(%1$s, '^\\\\\\\\x([0-9a-f]{2})*$'), %1$s, concat('\\\\x', lower(hex(%1$s))))"
+                    .formatted(name);
         }
         boolean instant = column.type().equals("timestamp with time zone") && targetType.contains("DateTime");
         return instant ? "toTimeZone(%s, 'UTC')".formatted(name) : name;

@@ -145,7 +145,7 @@ class OperatorIT {
                     "both at work",
                     ORDERS,
                     pipe -> pipe.getStatus().phase() == Phase.Snapshot
-                            && "Loading 2 tables.".equals(pipe.getStatus().message()));
+                            && "Loading 1 table.".equals(pipe.getStatus().message()));
             allLoaded.countDown();
             cluster.awaitReady(ORDERS);
             assertThat(cluster.jobs(Role.SNAPSHOT)).as("none failed").singleElement();

@@ -30,7 +30,6 @@ public final class CopyRowEncoder {
     /** Positions of the columns that are encoded. */
     private final int[] encoded;
 
-
     /** A column in the order of the COPY. */
     public record Column(String name, Mapping mapping) {}
 

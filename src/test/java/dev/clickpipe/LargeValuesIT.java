@@ -27,10 +27,17 @@ class LargeValuesIT {
     private static final int MEGABYTES = Integer.getInteger("clickpipe.test.largeValueMegabytes", 10);
 
     /** As docs/types.md says. */
-    private static final int HEAP_PER_VALUE = 6;
+    private static final int HEAP_PER_VALUE = Integer.getInteger("clickpipe.test.heapPerValue", 6);
 
     /** Of a worker without large values. */
     private static final int HEAP = 64;
+
+    private static final int HEAP_MEGABYTES = HEAP + HEAP_PER_VALUE * MEGABYTES;
+
+    /** Bytes of values of which there are many. */
+    private static final int SMALLER = 300_000;
+
+    private static final Duration PATIENCE = Duration.ofMinutes(5);
 
     @RegisterExtension
     static final SharedPostgres POSTGRES = new SharedPostgres();
@@ -59,19 +66,36 @@ class LargeValuesIT {
         try {
             insert(postgres, 4);
             // Unchanged, and so not sent: looked up in the target.
-            postgres.execute("UPDATE large SET touched = 1 WHERE id % 3 = 1");
-            await().atMost(Duration.ofMinutes(5))
-                    .until(() -> !worker.isAlive()
-                            || CLICKHOUSE
-                                    .client()
-                                    .query("SELECT count(touched) FROM large FINAL")
-                                    .equals("2"));
+            postgres.execute("UPDATE large SET touched = 1 WHERE id <= 3");
+            awaitTouched(worker, 3);
+            // More of them in one transaction than the heap holds.
+            postgres.execute("INSERT INTO large SELECT 1000 + i, repeat(md5(i::text), " + SMALLER / 32
+                    + ") FROM generate_series(1, " + (HEAP_MEGABYTES << 20) / SMALLER + ") i");
+            postgres.execute("UPDATE large SET touched = 2 WHERE id > 1000");
+            awaitTouched(worker, 3 + (HEAP_MEGABYTES << 20) / SMALLER);
+            // Sent twice, as it was and as it is.
+            postgres.execute(
+                    "ALTER TABLE large REPLICA IDENTITY FULL",
+                    "UPDATE large SET t = t || 'x', b = b || 'x', j = j || '1', touched = 3 WHERE id IN (4, 5, 6)",
+                    "DELETE FROM large WHERE id IN (1, 2, 3)",
+                    "UPDATE large SET touched = 4 WHERE id IN (4, 5, 6)");
+            await().atMost(PATIENCE).until(() -> !worker.isAlive() || "3".equals(count("touched = 4")));
             assertThat(worker.isAlive()).as(log()).isTrue();
-            assertEqual(postgres, 6);
+            assertEqual(postgres, 3 + (HEAP_MEGABYTES << 20) / SMALLER);
         } finally {
             worker.destroy();
             assertThat(worker.waitFor(60, TimeUnit.SECONDS)).isTrue();
         }
+    }
+
+    private void awaitTouched(Process worker, int rows) {
+        await().atMost(PATIENCE)
+                .until(() -> !worker.isAlive() || count("touched IS NOT NULL").equals(String.valueOf(rows)));
+        assertThat(worker.isAlive()).as(log()).isTrue();
+    }
+
+    private static String count(String condition) {
+        return CLICKHOUSE.client().query("SELECT count() FROM large FINAL WHERE " + condition);
     }
 
     /** Three rows, each with one large value. */
@@ -116,7 +140,7 @@ class LargeValuesIT {
     private Process start(TestPipe pipe, String mode) throws IOException {
         return new ProcessBuilder(List.of(
                         ProcessHandle.current().info().command().orElseThrow(),
-                        "-Xmx" + (HEAP + HEAP_PER_VALUE * MEGABYTES) + "m",
+                        "-Xmx" + HEAP_MEGABYTES + "m",
                         "-XX:+UseSerialGC", // as in a small container
                         "-XX:+ExitOnOutOfMemoryError",
                         "-Djava.util.logging.manager=org.jboss.logmanager.LogManager",

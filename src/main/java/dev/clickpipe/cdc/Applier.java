@@ -260,14 +260,14 @@ final class Applier implements AutoCloseable {
     }
 
     private long store(Rows rows, String token) {
-        unchanged.fill(rows);
-        movedAt = System.nanoTime();
         var mine = new HashMap<>(settings);
         // Without a token a row sent again is told by its version. By its block's hash it would be missed after a
         // TRUNCATE in between; a random token, unlike insert_deduplicate = 0, keeps every version from looking at that.
         mine.put("insert_deduplication_token", token == null ? UUID.randomUUID().toString() : token);
         return clickHouse.insert(
-                new ClickHouseClient.Insert(rows.target().name(), rows.target().insertColumns(), mine, rows::writeTo));
+                new ClickHouseClient.Insert(rows.target().name(), rows.target().insertColumns(), mine, out -> {
+                    unchanged.write(rows, out, () -> movedAt = System.nanoTime());
+                }));
     }
 
     private void truncate(Truncation truncation) {

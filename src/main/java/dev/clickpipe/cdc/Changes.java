@@ -132,10 +132,10 @@ final class Changes {
         }
         var rows = batch.rows(writer.target());
         int rowsBefore = rows.count();
-        int bytesBefore = rows.encoded().size();
+        long bytesBefore = rows.bytes();
         change.accept(rows);
         rows.added(version);
-        batch.grew(rows.count() - rowsBefore, rows.encoded().size() - bytesBefore, transaction.committedAt());
+        batch.grew(rows.count() - rowsBefore, rows.bytes() - bytesBefore, transaction.committedAt());
         progress.changed(writer.target());
         progress.clamped(writer.target(), writer.takeClamped(), rows.encoded().takeClamped());
     }

@@ -244,9 +244,13 @@ final class Follower {
                 && watch.awaited().compareTo(source.position()) <= 0;
     }
 
-    /** Whether nothing more may be read into the batch. A transaction is split only when it fills a batch by itself. */
+    /**
+     * Whether nothing more may be read into the batch. A transaction is split only when it fills a batch by itself. Beside a batch
+     * under way that has a large value no other one is read.
+     */
     private boolean full() {
         return batch.fenced()
+                || applier.busy() && applier.batch().bytes() > 2 * BATCH_BYTES
                 || !batch.incomplete()
                         && (source.inTransaction()
                                 ? batch.rowsOfTransaction() >= batchRows || batch.bytesOfTransaction() >= BATCH_BYTES

@@ -11,6 +11,9 @@ import java.util.List;
  * to the applier. Where a value must be looked up before the rows can be sent there is a {@link Hole}.
  */
 final class Rows {
+    /** What a hole takes with its keys, roughly. */
+    private static final int HOLE_BYTES = 300;
+
     private final Target target;
     private final TsvBuffer encoded = new TsvBuffer();
     private final List<Hole> holes = new ArrayList<>();
@@ -33,6 +36,11 @@ final class Rows {
     /** Where the next row is appended; {@link #ended} counts it. */
     TsvBuffer encoded() {
         return encoded;
+    }
+
+    /** That it takes in memory, roughly. */
+    long bytes() {
+        return encoded.size() + (long) HOLE_BYTES * holes.size();
     }
 
     void ended() {
@@ -79,33 +87,47 @@ final class Rows {
         return holes;
     }
 
+    /** The places in each row where a value is missing, in the order of the rows. */
+    List<List<Hole>> incomplete() {
+        var rowsWithHoles = new ArrayList<List<Hole>>();
+        for (int first = 0, next; first < holes.size(); first = next) {
+            next = first + 1;
+            while (next < holes.size() && holes.get(next).begin == holes.get(first).begin) {
+                next++;
+            }
+            rowsWithHoles.add(holes.subList(first, next));
+        }
+        return rowsWithHoles;
+    }
+
     /**
-     * Writes the rows with their holes filled in.
+     * Writes all that stands before this place, as far as it is not written yet, and then the row that has these holes.
      *
      * <p>Where a value was not found, its row was deleted or got another key later on, and that change is on its way. A history
      * keeps the row, with NULL. A ReplacingMergeTree does without it: nothing would be left of it anyway, and the next change must
      * not take the NULL for the value.
+     *
+     * @param from what was returned last; 0 at first
+     * @param row filled
+     * @return up to where it is written
      */
-    void writeTo(OutputStream out) throws IOException {
-        int written = 0;
-        for (int first = 0, next; first < holes.size(); first = next) {
-            next = first + 1;
-            boolean complete = holes.get(first).value.found();
-            for (; next < holes.size() && holes.get(next).begin == holes.get(first).begin; next++) {
-                complete &= holes.get(next).value.found();
-            }
-            if (complete || target.appendOnly()) {
-                for (var hole : holes.subList(first, next)) {
-                    encoded.writeTo(out, written, hole.position);
-                    out.write(hole.value.encoded());
-                    written = hole.position;
-                }
-            } else {
-                encoded.writeTo(out, written, holes.get(first).begin);
-                written = holes.get(first).end;
-            }
+    int writeTo(OutputStream out, int from, List<Hole> row) throws IOException {
+        if (!target.appendOnly() && row.stream().anyMatch(hole -> !hole.value.found())) {
+            encoded.writeTo(out, from, row.getFirst().begin);
+            return row.getLast().end;
         }
-        encoded.writeTo(out, written, encoded.size());
+        int written = from;
+        for (var hole : row) {
+            encoded.writeTo(out, written, hole.position);
+            hole.value.writeTo(out, encoded);
+            written = hole.position;
+        }
+        return written;
+    }
+
+    /** Writes what stands behind the last row that has holes. */
+    void writeRest(OutputStream out, int from) throws IOException {
+        encoded.writeTo(out, from, encoded.size());
     }
 
     /** A place in the encoded rows where the value of a column is missing: Postgres did not send it, as it did not change. */
@@ -151,12 +173,43 @@ final class Rows {
         }
     }
 
-    /** A value that may be found later than the place it belongs to. */
+    /** A value that Postgres left out: another row of the batch has it, or it is sought elsewhere when it is needed. */
     static final class Value {
         private static final byte[] NULL = {'\\', 'N'};
 
+        private final RowKey before;
+        private final int column;
         private final List<RowKey> keys = new ArrayList<>();
-        private byte[] encoded;
+        /** Where it stands in the encoded rows, if it does; a large value need not be there twice. */
+        private final int from;
+
+        private final int to;
+        private byte[] field;
+
+        private Value(RowKey before, int column, int from, int to) {
+            this.before = before;
+            this.column = column;
+            this.from = from;
+            this.to = to;
+        }
+
+        /** Which the row had under that key, before it was changed. */
+        static Value sought(RowKey before, int column) {
+            return new Value(before, column, -1, -1);
+        }
+
+        /** Which stands there in the encoded rows. */
+        static Value at(int from, int to) {
+            return new Value(null, -1, from, to);
+        }
+
+        RowKey before() {
+            return before;
+        }
+
+        int column() {
+            return column;
+        }
 
         /** The keys that the row had, the former first. */
         List<RowKey> keys() {
@@ -169,17 +222,25 @@ final class Rows {
             }
         }
 
-        /** As a TabSeparated field; NULL as long as it was not found. */
-        byte[] encoded() {
-            return encoded == null ? NULL : encoded;
+        boolean inBatch() {
+            return from >= 0;
         }
 
         boolean found() {
-            return encoded != null;
+            return inBatch() || field != null;
         }
 
-        void found(byte[] field) {
-            encoded = field;
+        /** @param tabSeparated null: it is forgotten */
+        void found(byte[] tabSeparated) {
+            field = tabSeparated;
+        }
+
+        private void writeTo(OutputStream out, TsvBuffer encoded) throws IOException {
+            if (inBatch()) {
+                encoded.writeTo(out, from, to);
+            } else {
+                out.write(field == null ? NULL : field);
+            }
         }
     }
 }

@@ -4,13 +4,13 @@ import dev.clickpipe.codec.TsvBuffer;
 import dev.clickpipe.codec.UnrepresentableValue;
 import dev.clickpipe.postgres.PostgresClient;
 import dev.clickpipe.postgres.PostgresErrors;
-import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.postgresql.PGConnection;
@@ -31,7 +31,12 @@ final class SourceLookup implements UnchangedValues.Lookup {
 
     @Override
     public void find(
-            Target target, Version before, List<RowKey> keys, List<Integer> columns, UnchangedValues.Found found) {
+            Target target,
+            Version before,
+            List<RowKey> keys,
+            List<Integer> columns,
+            long atMost,
+            UnchangedValues.Found found) {
         try (var connection = postgres.connect("unchanged values")) {
             var table = table(connection, target);
             for (int from = 0; from < keys.size(); from += KEYS_PER_QUERY) {
@@ -41,6 +46,7 @@ final class SourceLookup implements UnchangedValues.Lookup {
                         target,
                         keys.subList(from, Math.min(keys.size(), from + KEYS_PER_QUERY)),
                         columns,
+                        atMost,
                         found);
             }
         } catch (SQLException e) {
@@ -68,6 +74,7 @@ final class SourceLookup implements UnchangedValues.Lookup {
             Target target,
             List<RowKey> keys,
             List<Integer> columns,
+            long atMost,
             UnchangedValues.Found found)
             throws SQLException {
         var definition = target.definition();
@@ -75,82 +82,104 @@ final class SourceLookup implements UnchangedValues.Lookup {
         keys.forEach(key -> byText.put(key.text(), key));
         var keyColumns =
                 definition.keyColumns().stream().map(SourceLookup::identifier).toList();
-        var names = Stream.concat(
+        // octet_length() does not read a text that is stored apart.
+        var expressions = Stream.concat(
                         keyColumns.stream(),
                         columns.stream()
                                 .map(column -> identifier(
-                                        definition.columns().get(column).name())))
+                                        definition.columns().get(column).name()))
+                                .map(name -> "octet_length(" + name + "::text), CASE WHEN octet_length(" + name
+                                        + "::text) <= " + atMost + " THEN " + name + " END"))
                 .collect(Collectors.joining(", "));
         // Literals without a type take the column's. COPY prints what the stream prints: keys are compared as text.
         var copy = connection
                 .getCopyAPI()
-                .copyOut("COPY (SELECT " + names + " FROM " + table + " WHERE (" + String.join(", ", keyColumns)
+                .copyOut("COPY (SELECT " + expressions + " FROM " + table + " WHERE (" + String.join(", ", keyColumns)
                         + ") IN (" + keys.stream().map(SourceLookup::row).collect(Collectors.joining(", "))
                         + ")) TO STDOUT");
         for (byte[] line = copy.readFromCopy(); line != null; line = copy.readFromCopy()) {
-            var fields = fields(line);
-            var key = byText.get(fields.subList(0, keyColumns.size()).stream()
-                    .map(SourceLookup::text)
-                    .toList());
-            if (key != null) {
-                for (int i = 0; i < columns.size(); i++) {
-                    int column = columns.get(i);
-                    found.value(key, column, encode(target, column, fields.get(keyColumns.size() + i)));
-                }
-            }
+            report(line, byText, target, columns, atMost, found);
         }
     }
 
-    private static byte[] encode(Target target, int place, byte[] text) {
+    private static void report(
+            byte[] line,
+            Map<List<String>, RowKey> byText,
+            Target target,
+            List<Integer> columns,
+            long atMost,
+            UnchangedValues.Found found) {
+        var fields = fields(line);
+        int keyColumns = target.definition().keyColumns().size();
+        var key = byText.get(fields.subList(0, keyColumns).stream()
+                .map(field -> field.text(line))
+                .toList());
+        if (key == null) {
+            return;
+        }
+        for (int i = 0; i < columns.size(); i++) {
+            var length = fields.get(keyColumns + 2 * i);
+            var value = fields.get(keyColumns + 2 * i + 1);
+            long size = length.isNull ? 0 : Long.parseLong(length.text(line));
+            found.value(key, columns.get(i), size, size > atMost ? null : encode(target, columns.get(i), line, value));
+        }
+    }
+
+    private static byte[] encode(Target target, int place, byte[] line, Field value) {
         var out = new TsvBuffer(64);
-        if (text == null) {
+        if (value.isNull) {
             out.nullValue();
         } else {
             var column = target.definition().columns().get(place);
             try {
-                column.mapping().encoder().encode(text, 0, text.length, out);
+                column.mapping().encoder().encode(line, value.from, value.to, out);
             } catch (UnrepresentableValue e) {
                 throw new TableFailure(target.definition(), e.in(target.source(), column.name()));
             }
         }
-        var field = new byte[out.size()];
-        out.view().get(field);
-        return field;
+        return out.toByteArray();
     }
 
-    /** The fields of a line of COPY's text format, unescaped (PostgreSQL documentation, COPY, "Text Format"); null for NULL. */
-    private static List<byte[]> fields(byte[] line) {
-        var fields = new ArrayList<byte[]>();
-        var field = new ByteArrayOutputStream();
+    /** Of a line of COPY, unescaped. */
+    private record Field(int from, int to, boolean isNull) {
+        String text(byte[] line) {
+            return new String(line, from, to - from, StandardCharsets.UTF_8);
+        }
+    }
+
+    /**
+     * The fields of a line of COPY's text format (PostgreSQL documentation, COPY, "Text Format"), which are unescaped in place: a
+     * large value should not be there twice.
+     */
+    private static List<Field> fields(byte[] line) {
+        var fields = new ArrayList<Field>();
+        int from = 0;
+        int to = 0;
         boolean isNull = false;
         for (int i = 0; i < line.length; i++) {
             byte b = line[i];
             if (b == '\t' || b == '\n') {
-                fields.add(isNull ? null : field.toByteArray());
-                field.reset();
+                fields.add(new Field(from, isNull ? from : to, isNull));
+                from = i + 1;
+                to = from;
                 isNull = false;
             } else if (b == '\\') {
                 byte escape = line[++i];
                 isNull = escape == 'N';
-                field.write(
-                        switch (escape) {
-                            case 'b' -> '\b';
-                            case 'f' -> '\f';
-                            case 'n' -> '\n';
-                            case 'r' -> '\r';
-                            case 't' -> '\t';
-                            case 'v' -> 0x0B;
-                            default -> escape;
-                        });
+                line[to++] = switch (escape) {
+                    case 'b' -> '\b';
+                    case 'f' -> '\f';
+                    case 'n' -> '\n';
+                    case 'r' -> '\r';
+                    case 't' -> '\t';
+                    case 'v' -> 0x0B;
+                    default -> escape;
+                };
             } else {
-                field.write(b);
+                line[to++] = b;
             }
         }
         return fields;
-    }
-
-    private static String text(byte[] field) {
-        return field == null ? "" : new String(field, StandardCharsets.UTF_8);
     }
 
     private static String row(RowKey key) {

@@ -5,11 +5,14 @@ import static dev.clickpipe.clickhouse.ClickHouseClient.identifier;
 import dev.clickpipe.clickhouse.ClickHouseClient;
 import dev.clickpipe.clickhouse.TableDefinition;
 import dev.clickpipe.codec.SystemColumns;
+import java.io.BufferedInputStream;
+import java.io.DataInputStream;
+import java.io.IOException;
+import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
-import java.util.Map;
 import java.util.stream.Collectors;
 
 /**
@@ -18,7 +21,7 @@ import java.util.stream.Collectors;
  */
 final class TargetLookup implements UnchangedValues.Lookup {
     private static final int KEYS_PER_QUERY = 500;
-    /** Below ClickHouse's max_query_size of 256 KiB, for the keys stand in the query twice. */
+    /** They stand in the query four times. */
     private static final int KEY_BYTES_PER_QUERY = 50_000;
 
     private final ClickHouseClient clickHouse;
@@ -29,7 +32,12 @@ final class TargetLookup implements UnchangedValues.Lookup {
 
     @Override
     public void find(
-            Target target, Version before, List<RowKey> keys, List<Integer> columns, UnchangedValues.Found found) {
+            Target target,
+            Version before,
+            List<RowKey> keys,
+            List<Integer> columns,
+            long atMost,
+            UnchangedValues.Found found) {
         if (!target.definition().engine().stores()) {
             return;
         }
@@ -40,39 +48,80 @@ final class TargetLookup implements UnchangedValues.Lookup {
             while (to < keys.size() && to - from < KEYS_PER_QUERY && (to == from || bytes < KEY_BYTES_PER_QUERY)) {
                 bytes += keys.get(to++).encoded().remaining();
             }
-            findSome(target, before, keys.subList(from, to), columns, found);
+            findSome(target, before, keys.subList(from, to), columns, atMost, found);
             from = to;
         }
     }
 
     private void findSome(
-            Target target, Version before, List<RowKey> keys, List<Integer> columns, UnchangedValues.Found found) {
+            Target target,
+            Version before,
+            List<RowKey> keys,
+            List<Integer> columns,
+            long atMost,
+            UnchangedValues.Found found) {
         var definition = target.definition();
-        var keyColumns = definition.keyColumns().stream()
+        var key = definition.keyColumns().stream()
                 .map(ClickHouseClient::identifier)
-                .collect(Collectors.joining(", "));
+                .collect(Collectors.joining(", ", "tuple(", ")"));
         var keyTypes = definition.keyColumns().stream()
                 .map(name -> definition.columns().get(target.column(name)))
                 .map(TableDefinition.Column::clickHouseType)
                 .toList();
-        var tuples = keys.stream().map(key -> tuple(key, keyTypes)).collect(Collectors.joining(", "));
-        // A field's own text, in hexadecimal: it goes back as it came, whatever bytes it holds.
+        var tuples = keys.stream().map(one -> tuple(one, keyTypes)).collect(Collectors.joining(", "));
+        // A field's own text: it goes back as it came, whatever bytes it holds.
         var values = columns.stream()
-                .map(column -> "hex(formatRowNoNewline('TabSeparated', "
-                        + identifier(definition.columns().get(column).name()) + ")) AS v" + column)
+                .map(column -> "formatRowNoNewline('TabSeparated', "
+                        + identifier(definition.columns().get(column).name()) + ")")
+                .map(text -> "length(" + text + "), if(length(" + text + ") <= " + atMost + ", " + text + ", '')")
                 .collect(Collectors.joining(", "));
+        var version = SystemColumns.VERSION;
+        var earlier = version + " < toUInt128('" + before + "')";
+        // The row as it was before the rows that are to be sent, of which some may be there after a crash; where a
+        // merge
+        // has left nothing earlier, the latest. No value is sorted, for the server would hold all of them at once.
         // Which key a row has is decided by ClickHouse too: its text need not be the text that was sent.
-        var sql = "SELECT indexOf([" + tuples + "], tuple(" + keyColumns + ")) AS i, " + values
-                + " FROM (SELECT * FROM "
-                + identifier(definition.target()) + " WHERE tuple(" + keyColumns + ") IN (" + tuples + ")"
-                + (target.appendOnly() ? " AND " + SystemColumns.VERSION + " < toUInt128('" + before + "')" : "")
-                + " ORDER BY " + SystemColumns.VERSION + " DESC LIMIT 1 BY " + keyColumns + ") WHERE NOT "
-                + SystemColumns.IS_DELETED
-                + " AND i > 0";
-        for (var row : clickHouse.query(sql, Map.of())) {
-            var key = keys.get(((Number) row.get("i")).intValue() - 1);
+        clickHouse.read(
+                "SELECT toUInt32(indexOf([" + tuples + "], " + key + ")), " + values + " FROM "
+                        + identifier(definition.target()) + " WHERE " + key + " IN (" + tuples + ") AND (" + key + ", "
+                        + version + ") IN (SELECT " + key + ", argMax(" + version + ", (" + earlier + ", " + version
+                        + ")) FROM " + identifier(definition.target()) + " WHERE " + key + " IN (" + tuples + ")"
+                        + (target.appendOnly() ? " AND " + earlier : "") + " GROUP BY " + key + ") AND NOT "
+                        + SystemColumns.IS_DELETED,
+                in -> report(in, keys, columns, atMost, found));
+    }
+
+    /** Reads RowBinary (ClickHouse documentation, Formats): numbers little-endian, strings behind their length. */
+    private static void report(
+            InputStream from, List<RowKey> keys, List<Integer> columns, long atMost, UnchangedValues.Found found)
+            throws IOException {
+        var in = new DataInputStream(new BufferedInputStream(from));
+        for (int first = in.read(); first >= 0; first = in.read()) {
+            int key = first | in.readUnsignedByte() << 8 | in.readUnsignedByte() << 16 | in.readUnsignedByte() << 24;
             for (int column : columns) {
-                found.value(key, column, HexFormat.of().parseHex((String) row.get("v" + column)));
+                long size = Long.reverseBytes(in.readLong());
+                var field = string(in);
+                if (key > 0) {
+                    found.value(keys.get(key - 1), column, size, size <= atMost ? field : null);
+                }
+            }
+        }
+    }
+
+    private static byte[] string(DataInputStream in) throws IOException {
+        var bytes = new byte[length(in)];
+        in.readFully(bytes);
+        return bytes;
+    }
+
+    /** In groups of seven bits, the last without the eighth. */
+    private static int length(DataInputStream in) throws IOException {
+        int length = 0;
+        for (int shift = 0; ; shift += 7) {
+            int b = in.readUnsignedByte();
+            length |= (b & 0x7F) << shift;
+            if (b < 0x80) {
+                return length;
             }
         }
     }

@@ -2,15 +2,17 @@ package dev.clickpipe.cdc;
 
 import dev.clickpipe.cdc.Rows.Hole;
 import dev.clickpipe.cdc.Rows.Value;
+import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
+import java.util.Set;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 
 /**
  * Finds the values that Postgres left out: a TOASTed value that an UPDATE did not change is not sent unless the table has
@@ -24,8 +26,18 @@ import java.util.stream.Stream;
  * <p>While a ReplacingMergeTree is being loaded the source is asked before the target: a change may have been left out because its
  * row was not there yet and had got another key in the source, so that the row as it is loaded afterwards is older than that change.
  * A history asks its target first even then, for only that has the value as of the change.
+ *
+ * <p>One UPDATE of a whole table may leave out more than memory holds. So values are looked up while the rows are written, some at
+ * a time: the small ones of some hundred, and of the large ones as many as {@link #BYTES} hold, or one row's.
  */
 final class UnchangedValues {
+    /** Values looked up at once. */
+    private static final int VALUES = 500;
+    /** Larger ones are asked for when their row is written. */
+    private static final int SMALL = 16 << 10;
+    /** Of large values held at once, unless one row's are more. */
+    private static final long BYTES = 4 << 20;
+
     private final Lookup targets;
     private final Lookup sources;
     private final Progress progress;
@@ -33,18 +45,23 @@ final class UnchangedValues {
     /** A place where rows are looked up by key. */
     interface Lookup {
         /**
-         * Reports the values that are there.
+         * Reports the values that are there, of those that are larger only how large they are.
          *
          * @param before the version of the first row that is to be sent
          * @param keys distinct
          * @param columns places in the definition
+         * @param atMost bytes
          */
-        void find(Target target, Version before, List<RowKey> keys, List<Integer> columns, Found found);
+        void find(Target target, Version before, List<RowKey> keys, List<Integer> columns, long atMost, Found found);
     }
 
     /** Takes a value as a TabSeparated field. */
     interface Found {
-        void value(RowKey key, int column, byte[] field);
+        /**
+         * @param size in bytes, roughly
+         * @param field null: it is larger than was asked for
+         */
+        void value(RowKey key, int column, long size, byte[] field);
     }
 
     UnchangedValues(Lookup targets, Lookup sources, Progress progress) {
@@ -56,71 +73,156 @@ final class UnchangedValues {
     /** A value's place. */
     private record Place(RowKey key, int column) {}
 
-    /** Fills all holes of these rows. Earlier batches must have been confirmed. */
-    void fill(Rows rows) {
-        if (rows.holes().isEmpty()) {
-            return;
-        }
-        var sought = fillFromBatch(rows);
+    /** A value that is somewhere, but was too large to be brought along. */
+    private record Large(Lookup lookup, Place place, long size) {}
+
+    /**
+     * Writes these rows with all their values. Earlier batches must have been confirmed.
+     *
+     * @param moved is told whenever it gets on
+     */
+    void write(Rows rows, OutputStream out, Runnable moved) throws IOException {
+        link(rows);
         progress.unchanged(
                 "batch",
-                rows.holes().stream().filter(hole -> hole.value().found()).count());
-        if (rows.target().whole()) {
-            progress.unchanged("target", find(targets, rows, sought, false));
-            progress.unchanged("source", find(sources, rows, sought, true));
-        } else {
-            progress.unchanged("source", find(sources, rows, sought, true));
-            progress.unchanged("target", find(targets, rows, sought, false));
+                rows.holes().stream().filter(hole -> hole.value().inBatch()).count());
+        var counted = new HashSet<Value>();
+        var incomplete = rows.incomplete();
+        int written = 0;
+        for (int from = 0, to; from < incomplete.size(); from = to) {
+            var sought = new LinkedHashSet<Value>();
+            for (to = from; to < incomplete.size() && sought.size() < VALUES; to++) {
+                incomplete.get(to).stream()
+                        .map(Hole::value)
+                        .filter(value -> !value.inBatch())
+                        .forEach(sought::add);
+            }
+            var large = find(rows, sought, counted);
+            moved.run();
+            written = write(rows, incomplete.subList(from, to), large, out, written, moved);
+            sought.forEach(value -> value.found(null));
         }
-        progress.unchanged(
-                "nowhere",
-                sought.values().stream().filter(value -> !value.found()).count());
+        rows.writeRest(out, written);
     }
 
-    /** @param everyKey under all keys that the row has had, not only under the former */
-    private static long find(Lookup lookup, Rows rows, Map<Place, Value> sought, boolean everyKey) {
-        var missing = sought.entrySet().stream()
-                .filter(one -> !one.getValue().found())
-                .toList();
-        if (missing.isEmpty()) {
-            return 0;
-        }
-        var keys = new LinkedHashSet<RowKey>();
-        missing.forEach(one -> {
-            keys.add(one.getKey().key());
-            if (everyKey) {
-                keys.addAll(one.getValue().keys());
+    /** Rows whose small values are found; of the large ones some at a time. */
+    private int write(
+            Rows rows, List<List<Hole>> incomplete, Map<Value, Large> large, OutputStream out, int from, Runnable moved)
+            throws IOException {
+        int written = from;
+        for (int first = 0, next; first < incomplete.size(); first = next) {
+            var wanted = new LinkedHashSet<Value>();
+            long bytes = 0;
+            for (next = first; next < incomplete.size(); next++) {
+                var more = incomplete.get(next).stream()
+                        .map(Hole::value)
+                        .filter(value -> large.containsKey(value) && !wanted.contains(value))
+                        .collect(Collectors.toSet());
+                bytes += more.stream()
+                        .mapToLong(value -> large.get(value).size())
+                        .sum();
+                if (next > first && bytes > BYTES) {
+                    break;
+                }
+                wanted.addAll(more);
             }
-        });
-        var columns = missing.stream()
-                .map(one -> one.getKey().column())
-                .distinct()
-                .sorted()
-                .toList();
-        var found = new HashMap<Place, byte[]>();
+            fetch(rows, wanted, large);
+            for (var row : incomplete.subList(first, next)) {
+                written = rows.writeTo(out, written, row);
+            }
+            moved.run();
+            wanted.forEach(value -> value.found(null));
+        }
+        return written;
+    }
+
+    /** @return those that are found, but too large to be held together */
+    private Map<Value, Large> find(Rows rows, Set<Value> sought, Set<Value> counted) {
+        var large = new HashMap<Value, Large>();
+        var missing = new LinkedHashSet<>(sought);
+        boolean sourcesFirst = !rows.target().whole();
+        for (boolean source : new boolean[] {sourcesFirst, !sourcesFirst}) {
+            var found = find(rows, source, missing, large);
+            missing.removeAll(found);
+            progress.unchanged(
+                    source ? "source" : "target",
+                    found.stream().filter(counted::add).count());
+        }
+        progress.unchanged("nowhere", missing.stream().filter(counted::add).count());
+        return large;
+    }
+
+    private Set<Value> find(Rows rows, boolean source, Set<Value> missing, Map<Value, Large> large) {
+        var found = new HashSet<Value>();
+        if (missing.isEmpty()) {
+            return found;
+        }
+        var lookup = source ? sources : targets;
+        var asked = new LinkedHashSet<Place>();
+        missing.forEach(value -> asked.addAll(places(value, source)));
+        var fields = new HashMap<Place, byte[]>();
+        var sizes = new HashMap<Place, Long>();
         lookup.find(
                 rows.target(),
                 rows.first(),
-                List.copyOf(keys),
-                columns,
-                (key, column, field) -> found.put(new Place(key, column), field));
-        long count = 0;
-        for (var one : missing) {
-            // Under the last key first: a former one may have been taken by another row since.
-            var candidates = everyKey ? one.getValue().keys().reversed() : List.<RowKey>of();
-            var field = Stream.concat(
-                            candidates.stream(), Stream.of(one.getKey().key()))
-                    .map(key -> found.get(new Place(key, one.getKey().column())))
-                    .filter(Objects::nonNull)
-                    .findFirst();
-            field.ifPresent(one.getValue()::found);
-            count += field.isPresent() ? 1 : 0;
+                asked.stream().map(Place::key).distinct().toList(),
+                asked.stream().map(Place::column).distinct().sorted().toList(),
+                SMALL,
+                (key, column, size, field) -> {
+                    var place = new Place(key, column);
+                    if (asked.contains(place)) {
+                        sizes.put(place, size);
+                        fields.put(place, field);
+                    }
+                });
+        for (var value : missing) {
+            places(value, source).stream()
+                    .filter(fields::containsKey)
+                    .findFirst()
+                    .ifPresent(place -> {
+                        found.add(value);
+                        if (fields.get(place) != null) {
+                            value.found(fields.get(place));
+                        } else {
+                            large.put(value, new Large(lookup, place, sizes.get(place)));
+                        }
+                    });
         }
-        return count;
+        return found;
     }
 
-    /** Fills the holes whose row was written in this batch before; the others get a value that is sought elsewhere. */
-    private static Map<Place, Value> fillFromBatch(Rows rows) {
+    /** Under the last key first, in the source: a former one may have been taken by another row since. */
+    private static List<Place> places(Value value, boolean source) {
+        var keys = new ArrayList<RowKey>();
+        if (source) {
+            keys.addAll(value.keys().reversed());
+        }
+        keys.add(value.before());
+        return keys.stream().map(key -> new Place(key, value.column())).toList();
+    }
+
+    private static void fetch(Rows rows, Set<Value> wanted, Map<Value, Large> large) {
+        // Column by column: a row's other large values are not wanted.
+        wanted.stream()
+                .collect(Collectors.groupingBy(
+                        value -> Map.entry(large.get(value).lookup(), value.column())))
+                .forEach((where, values) -> {
+                    var byKey = values.stream()
+                            .collect(Collectors.groupingBy(
+                                    value -> large.get(value).place().key()));
+                    where.getKey()
+                            .find(
+                                    rows.target(),
+                                    rows.first(),
+                                    List.copyOf(byKey.keySet()),
+                                    List.of(where.getValue()),
+                                    Long.MAX_VALUE,
+                                    (key, column, size, field) -> byKey.get(key).forEach(value -> value.found(field)));
+                });
+    }
+
+    /** Gives each hole its value: the one of an earlier row of this batch, or one that is sought elsewhere. */
+    private static void link(Rows rows) {
         var sought = new HashMap<Place, Value>();
         var encoded = rows.encoded().view();
         var wanted = rows.holes().stream().map(hole -> hole.before().encoded()).collect(Collectors.toSet());
@@ -133,7 +235,7 @@ final class UnchangedValues {
                 .toArray();
         int nextHole = 0;
         int at = 0;
-        while (at < encoded.limit()) {
+        while (at < encoded.limit() && !wanted.isEmpty()) {
             var ends = new int[width];
             int start = at;
             at = fields(encoded, at, ends);
@@ -145,8 +247,10 @@ final class UnchangedValues {
                 var before = latest.get(hole.before().encoded());
                 hole.fill(
                         before == null
-                                ? sought.computeIfAbsent(new Place(hole.before(), hole.column()), none -> new Value())
-                                : before.value(encoded, system, hole.column()));
+                                ? sought.computeIfAbsent(
+                                        new Place(hole.before(), hole.column()),
+                                        place -> Value.sought(place.key(), place.column()))
+                                : before.value(system, hole.column()));
             }
             var row = new Row(start, ends, holes);
             var own = row.key(encoded, key);
@@ -156,7 +260,6 @@ final class UnchangedValues {
                 latest.put(own, row);
             }
         }
-        return sought;
     }
 
     /** Finds where the fields of the row that begins at {@code at} end; returns where the next row begins. */
@@ -180,18 +283,14 @@ final class UnchangedValues {
      */
     private record Row(int start, int[] ends, List<Hole> holes) {
 
-        Value value(ByteBuffer encoded, int system, int column) {
+        Value value(int system, int column) {
             for (var hole : holes) {
                 if (hole.column() == column) {
                     return hole.value();
                 }
             }
-            var value = new Value();
-            var field = field(encoded, system + column);
-            var bytes = new byte[field.remaining()];
-            field.get(bytes);
-            value.found(bytes);
-            return value;
+            int field = system + column;
+            return Value.at(begin(field), ends[field]);
         }
 
         boolean deleted(ByteBuffer encoded) {
@@ -218,8 +317,11 @@ final class UnchangedValues {
         }
 
         private ByteBuffer field(ByteBuffer encoded, int field) {
-            int from = field == 0 ? start : ends[field - 1] + 1;
-            return encoded.slice(from, ends[field] - from);
+            return encoded.slice(begin(field), ends[field] - begin(field));
+        }
+
+        private int begin(int field) {
+            return field == 0 ? start : ends[field - 1] + 1;
         }
     }
 }

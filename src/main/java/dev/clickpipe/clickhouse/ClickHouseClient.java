@@ -15,6 +15,7 @@ import dev.clickpipe.pipe.Login;
 import dev.clickpipe.pipe.Pipe;
 import dev.clickpipe.pipe.PipeException;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
 import java.net.SocketTimeoutException;
 import java.time.temporal.ChronoUnit;
@@ -23,6 +24,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.atomic.AtomicReference;
 
 /**
  * ClickHouse through its HTTP interface, in the pipe's database. Nothing is retried here: who knows what may be sent twice
@@ -98,6 +100,33 @@ public final class ClickHouseClient implements AutoCloseable {
         }
     }
 
+    /** Takes a result in the format RowBinary. */
+    @FunctionalInterface
+    public interface Result {
+        void readFrom(InputStream in) throws IOException;
+    }
+
+    /**
+     * Runs a query whose result may be large, to be read as it comes.
+     *
+     * @throws PipeException classified
+     */
+    @SuppressWarnings("try") // its close() declares all exceptions, and throws no InterruptedException
+    public void read(String sql, Result result) {
+        var settings = new QuerySettings();
+        settings.setFormat(ClickHouseFormat.RowBinary);
+        settings.serverSetting("max_query_size", LONGEST_STATEMENT);
+        settings.serverSetting("wait_end_of_query", "1"); // what is read is whole, or an error
+        try (var response = await(client().query(sql, settings));
+                var in = response.getInputStream()) {
+            result.readFrom(in);
+        } catch (PipeException e) {
+            throw e;
+        } catch (Exception e) {
+            throw failed(e, object());
+        }
+    }
+
     private PipeException failed(Exception e, String object) {
         for (Throwable cause = e; cause != null; cause = cause.getCause()) {
             if (cause instanceof SocketTimeoutException) {
@@ -150,9 +179,11 @@ public final class ClickHouseClient implements AutoCloseable {
      * Inserts and returns when ClickHouse has confirmed the rows as stored. After an exception any part of them may be stored.
      *
      * @return rows written, those of materialized views included
-     * @throws PipeException classified, or the body's own
+     * @throws PipeException classified
+     * @throws RuntimeException the body's own
      */
     public long insert(Insert insert) {
+        var thrown = new AtomicReference<RuntimeException>();
         var settings = new InsertSettings();
         CONFIRMED.forEach(settings::serverSetting);
         insert.settings().forEach(settings::serverSetting);
@@ -161,14 +192,21 @@ public final class ClickHouseClient implements AutoCloseable {
         try (InsertResponse response = await(client().insert(
                         identifier(insert.table()),
                         columns,
-                        insert.body()::writeTo,
+                        out -> {
+                            try {
+                                insert.body().writeTo(out);
+                            } catch (RuntimeException e) {
+                                thrown.set(e);
+                                throw e;
+                            }
+                        },
                         ClickHouseFormat.TabSeparated,
                         settings))) {
             return response.getWrittenRows();
         } catch (PipeException e) {
             throw e;
         } catch (Exception e) {
-            throw failed(e, "table " + database() + "." + insert.table());
+            throw thrown.get() != null ? thrown.get() : failed(e, "table " + database() + "." + insert.table());
         }
     }
 

@@ -7,6 +7,8 @@ record ByteaEncoder() implements ValueEncoder {
     @Override
     public void encode(byte[] text, int from, int to, TsvBuffer out) {
         if (to - from >= 2 && text[from] == '\\' && text[from + 1] == 'x') {
+            int length = (to - from) / 2;
+            out.reserve(length + length / 16); // eight bytes of 256 are escaped
             for (int i = from + 2; i < to; i += 2) {
                 out.escapedByte(HexFormat.fromHexDigit(text[i]) << 4 | HexFormat.fromHexDigit(text[i + 1]));
             }

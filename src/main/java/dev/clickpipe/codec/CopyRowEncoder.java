@@ -30,8 +30,6 @@ public final class CopyRowEncoder {
     /** Positions of the columns that are encoded. */
     private final int[] encoded;
 
-    private byte[] plain = new byte[256];
-
     /** A column in the order of the COPY. */
     public record Column(String name, Mapping mapping) {}
 
@@ -51,7 +49,7 @@ public final class CopyRowEncoder {
     /**
      * Appends one row.
      *
-     * @param row as COPY sent it, with its line feed
+     * @param row as COPY sent it, with its line feed; afterwards it holds something else
      * @throws PipeException fatal, for a value that the target can't hold
      */
     public void encode(byte[] row, TsvBuffer out) {
@@ -127,12 +125,8 @@ public final class CopyRowEncoder {
     private void field(Column column, byte[] row, int from, int to, TsvBuffer out) {
         try {
             long before = out.clampedValues();
-            if (hasEscapes(row, from, to)) {
-                int length = unescape(row, from, to);
-                column.mapping().encoder().encode(plain, 0, length, out);
-            } else {
-                column.mapping().encoder().encode(row, from, to, out);
-            }
+            int end = hasEscapes(row, from, to) ? unescape(row, from, to) : to;
+            column.mapping().encoder().encode(row, from, end, out);
             if (out.clampedValues() != before) {
                 clamped.add(column.name());
             }
@@ -158,15 +152,13 @@ public final class CopyRowEncoder {
         return false;
     }
 
-    private int unescape(byte[] row, int from, int to) {
-        if (plain.length < to - from) {
-            plain = new byte[to - from]; // a large value's own size, and no more
-        }
-        int length = 0;
+    /** In place, as a large value should not be there twice; returns where the text ends. */
+    private static int unescape(byte[] row, int from, int to) {
+        int end = from;
         for (int i = from; i < to; i++) {
-            plain[length++] = row[i] != '\\' ? row[i] : letter(row[++i]);
+            row[end++] = row[i] != '\\' ? row[i] : letter(row[++i]);
         }
-        return length;
+        return end;
     }
 
     private static byte letter(byte escaped) {

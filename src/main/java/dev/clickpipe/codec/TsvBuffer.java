@@ -26,8 +26,11 @@ public final class TsvBuffer {
         ESCAPES['\''] = '\'';
     }
 
-    /** Bytes that are kept for later rows; what a large value needed besides is given back. */
+    /** Bytes that are kept for later rows; what a large value needed besides is given back. Grown by doubling up to here. */
     private static final int KEPT = 8 << 20;
+
+    /** From here on a value is measured first, so that the array grows once. */
+    private static final int LARGE = 64 << 10;
 
     private byte[] bytes;
     private int size;
@@ -100,6 +103,9 @@ public final class TsvBuffer {
 
     /** Appends any bytes as (a part of) one String value. */
     public void escaped(byte[] source, int from, int to) {
+        if (to - from >= LARGE) {
+            reserve(escapedLength(source, from, to));
+        }
         int start = from;
         for (int i = from; i < to; i++) {
             byte escape = ESCAPES[source[i] & 0xFF];
@@ -111,6 +117,14 @@ public final class TsvBuffer {
             }
         }
         rawBytes(source, start, to);
+    }
+
+    private static int escapedLength(byte[] source, int from, int to) {
+        int length = to - from;
+        for (int i = from; i < to; i++) {
+            length += ESCAPES[source[i] & 0xFF] != 0 ? 1 : 0;
+        }
+        return length;
     }
 
     public void escaped(String text) {
@@ -166,9 +180,10 @@ public final class TsvBuffer {
         }
     }
 
-    private void reserve(int more) {
+    /** Makes room for so many bytes more, so that the array need not grow while they are appended. */
+    void reserve(int more) {
         if (bytes.length - size < more) {
-            long wanted = Math.max((long) size + more, bytes.length * 2L);
+            long wanted = Math.max((long) size + more, (long) bytes.length + Math.min(bytes.length, KEPT));
             bytes = Arrays.copyOf(bytes, (int) Math.min(wanted, Integer.MAX_VALUE - 8));
         }
     }

@@ -210,15 +210,18 @@ class TypesPageTest {
 
     /** As LargeValuesIT has it. */
     private static final String LARGE = """
-            A value goes through a worker as one piece, several times over. `LargeValuesIT` holds that text, bytea and jsonb of 10 MB
-            come through load and stream, unchanged ones that are looked up included, in a heap of 64 MB and 6 times the value's
-            size. By hand it does so with other sizes:
+            A value goes through a worker as one piece, some times over: as Postgres sends it, which is its text (that of bytea is twice as
+            long as its bytes, and REPLICA IDENTITY FULL sends the former value, too), and as ClickHouse gets it. `LargeValuesIT` holds that
+            text, bytea and jsonb of 10 MB come through load and stream in a heap of 64 MB and 6 times the value's size: inserted, changed
+            under REPLICA IDENTITY FULL, deleted, and looked up where an UPDATE left them as they were. By hand it does so with other sizes:
 
                 mvn test -Dtest=LargeValuesIT -Dclickpipe.test.largeValueMegabytes=100
 
-            With 100 MB the load passes in that heap (664 MB), and the stream does not, for it holds several values at once: a
-            worker that ends with OutOfMemoryError loses nothing, but needs more in `workers.resources`. Of the container's memory
-            65 % are heap.
+            Values that an UPDATE left as they were are looked up some at a time, so that one of a whole table needs no more than its largest
+            value does: the test changes more of them in one transaction than the heap holds.
+
+            Each reader of a load (`initialLoadParallelism`) may have a value of its own. A worker that ends with OutOfMemoryError loses
+            nothing, but needs more in `workers.resources`. Of the container's memory 65 % are heap.
             """;
 
     private static Map<String, String> choices() {

@@ -48,6 +48,7 @@ final class KubeApi implements AutoCloseable {
         client.resource(crd)
                 .waitUntilCondition(
                         c -> c.getStatus() != null
+                                && c.getStatus().getConditions() != null
                                 && c.getStatus().getConditions().stream()
                                         .anyMatch(x -> x.getType().equals("Established")
                                                 && x.getStatus().equals("True")),

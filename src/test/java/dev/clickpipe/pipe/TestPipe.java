@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -113,7 +114,9 @@ public final class TestPipe {
         try {
             var path = directory.resolve(file);
             Files.createDirectories(path.getParent());
-            return Files.writeString(path, text);
+            // As a kubelet does it: a worker that reads meanwhile sees the former text or this one.
+            var whole = Files.writeString(path.resolveSibling(path.getFileName() + ".new"), text);
+            return Files.move(whole, path, StandardCopyOption.ATOMIC_MOVE);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

@@ -48,6 +48,7 @@ final class PostgresText {
      *   <li>real, double precision: any decimal text that reads as the same number; {@code inf} and {@code Infinity}
      *   <li>numeric: zeros at the end of the fraction, exponents
      *   <li>timestamps and time without zone: zeros at the end of the fraction; zone {@code +00}
+     *   <li>pgvector's vector and halfvec: each element like a real
      * </ul>
      *
      * @param type as {@code format_type} names it, without modifiers
@@ -68,8 +69,18 @@ final class PostgresText {
             case "timestamp without time zone", "time without time zone" -> withoutFractionZeros(text);
             case "timestamp with time zone" ->
                 withoutFractionZeros(text.endsWith("+00") ? text.substring(0, text.length() - 3) : text);
+            case "vector", "halfvec" -> canonicalVector(text);
             default -> text;
         };
+    }
+
+    /** {@code [1,2.5]}, as pgvector and JSON have it alike. */
+    private static List<Object> canonicalVector(String text) {
+        return Pattern.compile(",")
+                .splitAsStream(text.substring(1, text.length() - 1))
+                .filter(element -> !element.isEmpty())
+                .map(element -> canonical("real", element))
+                .toList();
     }
 
     private static char delimiter(String elementType) {

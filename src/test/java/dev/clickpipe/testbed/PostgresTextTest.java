@@ -32,6 +32,7 @@ class PostgresTextTest {
         "timestamp with time zone, 2026-01-01 00:00:10+00, 2026-01-01 00:00:10.000",
         "time without time zone, 10:00:00, 10:00:00.000000",
         "'boolean[]', '{t,f}', '{true,0}'",
+        "vector, '[3.4028235e+38,-1e-38,0]', '[3.4028235E38,-1.0E-38,0.0]'",
     })
     void forgivesSpelling(String type, String one, String other) {
         assertThat(PostgresText.canonical(type, one)).isEqualTo(PostgresText.canonical(type, other));
@@ -47,6 +48,7 @@ class PostgresTextTest {
         "timestamp without time zone, 2026-01-01 00:00:00, 2026-01-01 00:00:10",
         "timestamp with time zone, 2026-01-01 00:00:00+00, 2026-01-01 00:00:00+02",
         "text, 1.50, 1.5",
+        "vector, '[1,2]', '[1,2,0]'",
         "'text[]', '{NULL}', '{\"NULL\"}'",
         "'text[]', '{}', '{\"\"}'",
     })

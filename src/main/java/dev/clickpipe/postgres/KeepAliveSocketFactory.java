@@ -1,6 +1,5 @@
 package dev.clickpipe.postgres;
 
-import java.io.BufferedInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.InetAddress;
@@ -57,22 +56,9 @@ public final class KeepAliveSocketFactory extends SocketFactory {
         @Override
         public synchronized InputStream getInputStream() throws IOException {
             if (input == null) {
-                input = new BufferedInput(super.getInputStream());
+                input = new ReadAhead(super.getInputStream(), READ_AHEAD);
             }
             return input;
-        }
-    }
-
-    private static final class BufferedInput extends BufferedInputStream {
-        BufferedInput(InputStream of) {
-            super(of, READ_AHEAD);
-        }
-
-        /** Without asking the operating system as long as something is here. */
-        @Override
-        public int available() throws IOException {
-            int here = count - pos;
-            return here > 0 ? here : super.available();
         }
     }
 }

@@ -25,7 +25,6 @@ import org.junit.jupiter.api.extension.ExtendWith;
  * {@code kubectl} as users type it, a real Postgres and the real ClickHouse engine beside the cluster.
  */
 @ExtendWith(Installation.Extension.class)
-@Order(Installation.LAST)
 @TestMethodOrder(MethodOrderer.OrderAnnotation.class)
 class EndToEndIT {
     private static final Duration LIMIT = Duration.ofMinutes(3);

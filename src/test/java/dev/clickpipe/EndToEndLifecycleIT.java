@@ -30,7 +30,6 @@ import org.junit.jupiter.api.extension.ExtendWith;
  * comparison of all tables. One pipe goes through it in the order of the tests.
  */
 @ExtendWith(Installation.Extension.class)
-@Order(Installation.LAST)
 @TestMethodOrder(MethodOrderer.OrderAnnotation.class)
 class EndToEndLifecycleIT {
     private static final Duration LIMIT = Duration.ofMinutes(2);

@@ -15,11 +15,11 @@ import org.junit.jupiter.api.extension.ParameterResolver;
 
 /**
  * The operator as users install it: the image from the Dockerfile, by the Helm chart, on the real cluster, with the real
- * ClickHouse engine beside it. Made once in a test run, for every class that has it for a parameter:
+ * ClickHouse engine beside it. Made once in a test run, for every class that has it for a parameter. The pom runs
+ * {@code EndToEnd*IT} beside no other test:
  *
  * <pre>{@code
  * @ExtendWith(Installation.Extension.class)
- * @Order(Installation.LAST)
  * class SomeIT {
  *     @BeforeAll
  *     static void install(Installation installation) {…}
@@ -27,8 +27,6 @@ import org.junit.jupiter.api.extension.ParameterResolver;
  */
 final class Installation implements AutoCloseable {
     static final String OPERATOR_NAMESPACE = "clickpipe-system";
-    /** The order of classes that use it, so that no other test runs beside the cluster. */
-    static final int LAST = Integer.MAX_VALUE;
 
     private static final int LONGEST_LINE = 1000;
     private static final Path EVIDENCE = Path.of("target", "end-to-end");

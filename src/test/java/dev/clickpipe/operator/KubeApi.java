@@ -57,8 +57,8 @@ final class KubeApi implements AutoCloseable {
     }
 
     static KubeApi shared(ExtensionContext context) {
-        return context.getRoot()
-                .getStore(ExtensionContext.Namespace.create(KubeApi.class))
+        return context.getStore(
+                        ExtensionContext.StoreScope.LAUNCHER_SESSION, ExtensionContext.Namespace.create(KubeApi.class))
                 .getOrComputeIfAbsent("server", key -> start(), KubeApi.class);
     }
 

@@ -12,6 +12,7 @@ import org.junit.jupiter.api.extension.AfterAllCallback;
 import org.junit.jupiter.api.extension.BeforeAllCallback;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.extension.ExtensionContext.Namespace;
+import org.junit.jupiter.api.extension.ExtensionContext.StoreScope;
 
 /**
  * The one ClickHouse of a test run, with a fresh database for each test class:
@@ -77,9 +78,8 @@ public final class SharedClickHouse implements BeforeAllCallback, AfterAllCallba
         if (TestClasses.isNested(context)) {
             return;
         }
-        // the root's store closes it after the last test class
-        running = context.getRoot()
-                .getStore(Namespace.create(SharedClickHouse.class))
+        // this store closes it after the last test class of this JVM
+        running = context.getStore(StoreScope.LAUNCHER_SESSION, Namespace.create(SharedClickHouse.class))
                 .getOrComputeIfAbsent("clickhouse", key -> Running.start(), Running.class);
         client = running.client().withDatabase(TestClasses.databaseName(context));
         running.client().query("CREATE DATABASE " + client.database());

@@ -6,6 +6,7 @@ import org.junit.jupiter.api.extension.AfterAllCallback;
 import org.junit.jupiter.api.extension.BeforeAllCallback;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.extension.ExtensionContext.Namespace;
+import org.junit.jupiter.api.extension.ExtensionContext.StoreScope;
 
 /**
  * A Postgres that the test run starts once a version, with a fresh database for each test class:
@@ -66,9 +67,8 @@ public final class SharedPostgres implements BeforeAllCallback, AfterAllCallback
         if (TestClasses.isNested(context)) {
             return;
         }
-        // the root's store closes it after the last test class
-        maintenance = context.getRoot()
-                .getStore(Namespace.create(SharedPostgres.class))
+        // this store closes it after the last test class of this JVM
+        maintenance = context.getStore(StoreScope.LAUNCHER_SESSION, Namespace.create(SharedPostgres.class))
                 .getOrComputeIfAbsent(version, Running::start, Running.class)
                 .client();
         client = maintenance.withDatabase(TestClasses.databaseName(context));

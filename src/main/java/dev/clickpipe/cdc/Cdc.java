@@ -61,6 +61,7 @@ public final class Cdc implements Mode {
     private final Schemas schemas;
     private final Progress progress;
     private final Duration idleInterval;
+    private final Duration longestHold;
     private final CatchUp catchUp;
     private final SourceMonitor monitor;
     /** When a build was first seen whose load has not begun, by {@link System#nanoTime}. */
@@ -77,7 +78,7 @@ public final class Cdc implements Mode {
     private volatile List<TableDefinition> definitions = List.of();
 
     public Cdc(Pipe pipe, PostgresClient postgres, ClickHouseClient clickHouse, MeterRegistry meters) {
-        this(pipe, postgres, clickHouse, meters, IDLE_INTERVAL, CatchUp.Limits.USUAL);
+        this(pipe, postgres, clickHouse, meters, IDLE_INTERVAL, LONGEST_HOLD, CatchUp.Limits.USUAL);
     }
 
     Cdc(
@@ -86,6 +87,7 @@ public final class Cdc implements Mode {
             ClickHouseClient clickHouse,
             MeterRegistry meters,
             Duration idleInterval,
+            Duration longestHold,
             CatchUp.Limits catchUp) {
         this.pipe = pipe;
         this.postgres = postgres;
@@ -96,6 +98,7 @@ public final class Cdc implements Mode {
         this.schemas = new Schemas(postgres, clickHouse, new Definitions(clickHouse, pipe));
         this.progress = new Progress(pipe, meters, Clock.systemUTC());
         this.idleInterval = idleInterval;
+        this.longestHold = longestHold;
         this.catchUp = new CatchUp(pipe, postgres, catchUp);
         this.monitor = new SourceMonitor(pipe, postgres, progress);
     }
@@ -277,7 +280,7 @@ public final class Cdc implements Mode {
      * be deleted again, but not be taken back from the materialized views that have seen it. So they are not written, and the
      * position stays; when the load's boundary is known the stream is read again from here, which is before it.
      *
-     * <p>A load that does not begin must not fill the source with WAL. After {@link #LONGEST_HOLD} the table is written, and cut
+     * <p>A load that does not begin must not fill the source with WAL. After {@link #longestHold} the table is written, and cut
      * when the boundary is known.
      */
     private List<TableDefinition> held(List<TableDefinition> follow) {
@@ -293,10 +296,10 @@ public final class Cdc implements Mode {
                         return true;
                     }
                     LOG.warn(
-                            "{}: its load has not begun in {} minutes, and the stream goes on; materialized views behind"
+                            "{}: its load has not begun in {} s, and the stream goes on; materialized views behind"
                                     + " {} will see some rows twice, in the stream and in the load",
                             build.source(),
-                            LONGEST_HOLD.toMinutes(),
+                            longestHold.toSeconds(),
                             build.target());
                     return false;
                 })
@@ -312,7 +315,7 @@ public final class Cdc implements Mode {
     }
 
     private boolean isHoldOver(TableDefinition build) {
-        return System.nanoTime() - heldSince.get(build.build()) > LONGEST_HOLD.toNanos();
+        return System.nanoTime() - heldSince.get(build.build()) > longestHold.toNanos();
     }
 
     private Manifests.Tenure tenure(List<TableDefinition> follow) {

@@ -11,6 +11,7 @@ import dev.clickpipe.testbed.PostgresServer;
 import dev.clickpipe.testbed.SharedClickHouse;
 import dev.clickpipe.testbed.SharedPostgres;
 import java.sql.SQLException;
+import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.BeforeEach;
@@ -131,6 +132,28 @@ class SideBySideIT {
                     .isEqualTo("200001\t200001\t200000");
             assertThat(clickHouse.query("SELECT sum(n), uniqExact(id) FROM behind_seen"))
                     .isEqualTo("200001\t200001");
+        }
+    }
+
+    /** It must not keep WAL for ever: the table is written then, and cut when the load has come after all. */
+    @Test
+    void aLoadThatDoesNotBeginHoldsTheSlotOnlySoLong() throws Exception {
+        postgres.execute("CREATE TABLE late (id int, v text)", "INSERT INTO late VALUES (1, 'before')");
+        try (var pipe = pipe().table("late", TableEngine.MergeTree)
+                .longestHold(Duration.ofSeconds(2))
+                .setUp()) {
+            pipe.start();
+            await().until(() -> pipe.definition("late").streaming() != null);
+            postgres.execute("INSERT INTO late VALUES (2, 'while nothing loads')");
+            pipe.awaitConfirmed();
+            assertThat(clickHouse.query("SELECT id, _clickpipe_operation FROM late"))
+                    .isEqualTo("2\tinsert");
+            pipe.startLoad().awaitDone();
+            postgres.execute("INSERT INTO late VALUES (3, 'after')");
+            pipe.awaitConfirmed();
+            pipe.awaitSettled();
+            assertThat(clickHouse.query("SELECT id, _clickpipe_operation FROM late ORDER BY id"))
+                    .isEqualTo("1\tsnapshot\n2\tsnapshot\n3\tinsert");
         }
     }
 

@@ -48,6 +48,10 @@ import java.util.UUID;
  */
 final class TestPipe implements AutoCloseable {
     private static final Duration PATIENCE = Duration.ofMinutes(3);
+    private static final Duration NEVER = Duration.ofDays(1);
+    /** All that is read through SQL, in short stretches: {@code -Dclickpipe.test.catchUp=true}, by hand. */
+    private static final CatchUp.Limits CATCH_UP =
+            Boolean.getBoolean("clickpipe.test.catchUp") ? new CatchUp.Limits(0, 0, 20_000) : CatchUp.Limits.USUAL;
 
     private final Postgres postgres;
     private final ClickHouse clickHouse;
@@ -56,10 +60,13 @@ final class TestPipe implements AutoCloseable {
     private final PostgresClient source;
     private final SimpleMeterRegistry meters = new SimpleMeterRegistry();
     private final Definitions definitions;
+    private final Duration longestHold;
     private final CatchUp.Limits catchUp;
     private Worker worker;
 
-    private TestPipe(Postgres postgres, ClickHouse clickHouse, Pipe pipe, CatchUp.Limits catchUp) {
+    private TestPipe(
+            Postgres postgres, ClickHouse clickHouse, Pipe pipe, Duration longestHold, CatchUp.Limits catchUp) {
+        this.longestHold = longestHold;
         this.catchUp = catchUp;
         this.postgres = postgres;
         this.clickHouse = clickHouse;
@@ -81,7 +88,8 @@ final class TestPipe implements AutoCloseable {
         private boolean nullable = true;
         private ReplicationMode mode = ReplicationMode.CDC_ONLY;
         private String publication = "";
-        private CatchUp.Limits catchUp = CatchUp.Limits.USUAL;
+        private CatchUp.Limits catchUp = CATCH_UP;
+        private Duration longestHold = NEVER;
 
         Builder(Postgres postgres, ClickHouse clickHouse) {
             this.postgres = postgres;
@@ -135,6 +143,12 @@ final class TestPipe implements AutoCloseable {
         /** How far behind it has to be to read through SQL. */
         Builder catchUp(CatchUp.Limits limits) {
             catchUp = limits;
+            return this;
+        }
+
+        /** How long it waits for a load that does not begin. */
+        Builder longestHold(Duration hold) {
+            longestHold = hold;
             return this;
         }
 
@@ -194,6 +208,7 @@ final class TestPipe implements AutoCloseable {
                     postgres,
                     clickHouse,
                     new Pipe("test", "cdc", UUID.randomUUID().toString(), spec),
+                    longestHold,
                     catchUp);
             new Setup(pipe.pipe, pipe.source, pipe.client).run(new Stop());
             return pipe;
@@ -209,7 +224,7 @@ final class TestPipe implements AutoCloseable {
     /** A worker of its own, as a process would be. */
     private final class Worker {
         private final Stop stop = new Stop();
-        private final Cdc cdc = new Cdc(pipe, source, client, meters, Duration.ofMillis(500), catchUp);
+        private final Cdc cdc = new Cdc(pipe, source, client, meters, Duration.ofMillis(500), longestHold, catchUp);
         private final Thread thread = Thread.ofPlatform().name("worker").start(this::run);
         private volatile PipeException fatal;
         private volatile PipeException retried;

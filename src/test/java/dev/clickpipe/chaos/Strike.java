@@ -32,6 +32,9 @@ enum Strike {
         pause(world.random(), 4000);
         world.clickHouseServer().freeDisk();
     }),
+    /** A worker that gets the processor by fits and starts, as in a container at its limit. */
+    STREAM_STUTTERS(world -> world.stream().stutter(world.random())),
+    LOAD_STUTTERS(world -> world.load().stutter(world.random())),
     STREAM_KILLED(world -> world.stream().kill()),
     /** Also while a Setup or a load of tables that are built anew is under way; otherwise no effect. */
     LOAD_KILLED(world -> world.load().kill()),

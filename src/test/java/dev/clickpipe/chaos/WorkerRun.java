@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -16,6 +17,7 @@ import java.util.concurrent.TimeUnit;
  */
 final class WorkerRun implements AutoCloseable {
     private static final int DONE = 0;
+    private static final int STUTTERS = 100;
 
     private final List<String> modes;
     private final Path pipeFile;
@@ -124,6 +126,20 @@ final class WorkerRun implements AutoCloseable {
             victim = process;
         }
         victim.destroyForcibly();
+    }
+
+    /** The process is stopped for a few milliseconds again and again. */
+    void stutter(Random random) throws InterruptedException {
+        Process victim;
+        synchronized (this) {
+            victim = process;
+        }
+        for (int i = 0; i < STUTTERS && victim.isAlive(); i++) {
+            signal(victim, "STOP");
+            Thread.sleep(random.nextInt(4));
+            signal(victim, "CONT");
+            Thread.sleep(random.nextInt(6));
+        }
     }
 
     /** A process that does nothing any more, and is not dead; another one starts beside it. */

@@ -59,6 +59,19 @@ final class CatchUp {
         return ReplicationStream.start(postgres, pipe.slot(), publications, from);
     }
 
+    /**
+     * Whether a stream has fallen so far behind in reading that the backlog is better read through SQL. Not in the midst of a
+     * transaction, which would have to be read again.
+     *
+     * @param current where the WAL ended a while ago
+     */
+    boolean isBehind(ChangeSource source, Lsn current) {
+        return source instanceof ReplicationStream
+                && !source.inTransaction()
+                && source.acknowledged().compareTo(streamUntil) >= 0
+                && current.since(source.position()) >= limits.backlog;
+    }
+
     /** Learns from why a source ended. */
     void ended(ChangeSource source) {
         if (source instanceof SlotPeeks peeks && peeks.ending() == SlotPeeks.Ending.UNSUITABLE) {

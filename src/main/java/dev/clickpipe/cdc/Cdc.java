@@ -248,7 +248,8 @@ public final class Cdc implements Mode {
                                 begun,
                                 new AgendaWatch(recorded, builds, progress, begun),
                                 held.isEmpty(),
-                                () -> held.stream().anyMatch(this::isHoldOver),
+                                () -> held.stream().anyMatch(this::isHoldOver)
+                                        || confirms && catchUp.isBehind(source, monitor.current()),
                                 monitor,
                                 progress,
                                 idleInterval)

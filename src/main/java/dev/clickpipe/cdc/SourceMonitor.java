@@ -32,6 +32,7 @@ final class SourceMonitor {
     private Connection connection;
     private Lsn confirmedBefore = Lsn.ZERO;
     private volatile List<TableDefinition> watched = List.of();
+    private volatile Lsn current = Lsn.ZERO;
     private volatile TableFailure failure;
     private volatile SchemaChanged changed;
 
@@ -66,6 +67,11 @@ final class SourceMonitor {
                 throw last;
             }
         }
+    }
+
+    /** Where the source's WAL ended when it was asked last; {@link Lsn#ZERO} before. */
+    Lsn current() {
+        return current;
     }
 
     /** Looks again and again, until stopped. */
@@ -116,6 +122,7 @@ final class SourceMonitor {
 
     private void ask() throws SQLException {
         var slot = Slots.retention(connection, pipe.slot());
+        current = slot.current();
         progress.source(new Progress.Source(slot.current(), slot.retained(), slot.safe(), slot.walStatus()));
         var confirmed = progress.confirmed();
         // What was waited for may end where no WAL is written, just before the header of a page say.

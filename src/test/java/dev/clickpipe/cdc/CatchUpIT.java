@@ -12,6 +12,7 @@ import dev.clickpipe.postgres.PgOutputMessage.Commit;
 import dev.clickpipe.postgres.ReplicationStream;
 import dev.clickpipe.postgres.SlotPeeks;
 import dev.clickpipe.testbed.ClickHouse;
+import dev.clickpipe.testbed.Fault;
 import dev.clickpipe.testbed.Postgres;
 import dev.clickpipe.testbed.SharedClickHouse;
 import dev.clickpipe.testbed.SharedPostgres;
@@ -140,6 +141,38 @@ class CatchUpIT {
                     .isLessThan(500_000);
             postgres.execute("INSERT INTO handed VALUES (-1, 'now')");
             pipe.awaitEqual("handed");
+        }
+    }
+
+    /** As behind an insert that takes long, or when more is written than a stream can bring. */
+    @Test
+    void aStreamThatFallsBehindIsCaughtUp() throws InterruptedException {
+        postgres.execute("CREATE TABLE fallen (id int PRIMARY KEY, v text)");
+        try (var pipe = new TestPipe.Builder(postgres, clickHouse)
+                .table("fallen")
+                .batchRows(100)
+                .catchUp(new CatchUp.Limits(500_000, 100_000, 20_000))
+                .setUp()) {
+            pipe.start();
+            postgres.execute("INSERT INTO fallen VALUES (-1, 'first')");
+            pipe.awaitEqual("fallen");
+            assertThat(readers()).isEqualTo("1");
+            var late = new Fault.Late();
+            CLICKHOUSE.failNext("INSERT INTO `fallen`", late);
+            for (int i = 0; i < 20; i++) {
+                postgres.execute("INSERT INTO fallen SELECT " + i + " * 1000 + g, md5(g::text)"
+                        + " FROM generate_series(1, 500) g");
+            }
+            await().atMost(PATIENCE).pollInterval(Duration.ofMillis(5)).until(() -> postgres.query(
+                            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                                    + " AND application_name LIKE '% catches up'")
+                    .equals("1"));
+            late.arrives().countDown();
+            pipe.awaitEqual("fallen");
+            await().atMost(PATIENCE).pollInterval(Duration.ofMillis(20)).until(() -> readers()
+                    .equals("1"));
+            postgres.execute("UPDATE fallen SET v = 'now' WHERE id = -1");
+            pipe.awaitEqual("fallen");
         }
     }
 

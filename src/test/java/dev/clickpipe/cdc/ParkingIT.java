@@ -166,8 +166,7 @@ class ParkingIT {
             pipe.startLoad().awaitDone();
             postgres.execute("UPDATE healed SET v = v + 1 WHERE id < 50");
             pipe.awaitEqual("healed");
-            await().until(() ->
-                    pipe.definitions().size() == 1 && !pipe.definition("healed").replaces());
+            pipe.awaitSwapped();
             assertThat(pipe.definition("healed").failure()).isNull();
             pipe.awaitEqual("healed");
         }

@@ -22,7 +22,7 @@ final class Application implements AutoCloseable {
     private static final int CLIENTS = 4;
     private static final int ACCOUNTS = 20_000;
     /** Without it, a machine that is slow for ClickHouse would never catch up with one that is fast for Postgres. */
-    private static final Duration THINK_TIME = Duration.ofMillis(10);
+    private static final Duration THINK_TIME = Duration.ofMillis(20);
 
     private final Postgres postgres;
     private final String prefix;
@@ -143,7 +143,7 @@ final class Application implements AutoCloseable {
                                         + (ACCOUNTS + random.nextInt(5000)) + ", 1, 2, 'new') ON CONFLICT DO NOTHING");
                             default ->
                                 statement.execute("UPDATE " + prefix
-                                        + "documents SET version = version + 1 WHERE id % 50 = " + document % 50);
+                                        + "documents SET version = version + 1 WHERE id % 250 = " + document % 250);
                         }
                         if (random.nextInt(10) == 0) {
                             connection.rollback();

@@ -2,9 +2,13 @@ package dev.clickpipe.cdc;
 
 import dev.clickpipe.testbed.Postgres;
 import java.sql.SQLException;
+import java.time.Duration;
 
 /** Adds rows to a table, one a transaction, and never takes any away. */
 final class Writer implements AutoCloseable {
+    /** Without it the stream would be busy with this table alone. */
+    private static final Duration THINK_TIME = Duration.ofMillis(3);
+
     private final Thread thread;
     private volatile boolean stop;
     private volatile int rows;
@@ -16,8 +20,9 @@ final class Writer implements AutoCloseable {
                 while (!stop) {
                     statement.execute("INSERT INTO " + table + " (v) VALUES ('new')");
                     rows = rows + 1;
+                    Thread.sleep(THINK_TIME);
                 }
-            } catch (SQLException e) {
+            } catch (SQLException | InterruptedException e) {
                 throw new IllegalStateException(e);
             }
         });

@@ -21,5 +21,5 @@ USER 1000:1000
 # Out of memory ends the process: a worker that lost a thread must not go on as if it had not.
 # Compiling is most of what a worker does in its first seconds, and short runs are nothing else: what is compiled must have proved
 # hot. Only ciphers and digests are compiled early, because interpreted they are a hundred times slower (docs/performance.md).
-ENTRYPOINT ["java", "-XX:MaxRAMPercentage=65", "-XX:CompileThresholdScaling=12", "-XX:CompileCommand=quiet", "-XX:CompileCommand=CompileThresholdScaling,com.sun.crypto.provider.*::*,0.05", "-XX:CompileCommand=CompileThresholdScaling,sun.security.provider.*::*,0.05", "-XX:+ExitOnOutOfMemoryError", "-XX:-UsePerfData", "--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow", "-Djava.util.logging.manager=org.jboss.logmanager.LogManager", "-jar", "/app/quarkus-run.jar"]
+ENTRYPOINT ["java", "-XX:MaxRAMPercentage=55", "-XX:CompileThresholdScaling=12", "-XX:CompileCommand=quiet", "-XX:CompileCommand=CompileThresholdScaling,com.sun.crypto.provider.*::*,0.05", "-XX:CompileCommand=CompileThresholdScaling,sun.security.provider.*::*,0.05", "-XX:+ExitOnOutOfMemoryError", "-XX:-UsePerfData", "--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow", "-Djava.util.logging.manager=org.jboss.logmanager.LogManager", "-jar", "/app/quarkus-run.jar"]
 CMD ["operator"]

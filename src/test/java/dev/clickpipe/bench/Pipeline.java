@@ -49,7 +49,7 @@ final class Pipeline implements AutoCloseable {
     /** A JVM like a worker's, for a class of the bench. */
     static List<String> floor(Class<?> main) {
         return worker(List.of(
-                "-XX:MaxRAMPercentage=65",
+                "-XX:MaxRAMPercentage=55",
                 "-Duser.timezone=UTC",
                 "-cp",
                 System.getProperty("java.class.path"),

@@ -221,7 +221,7 @@ class TypesPageTest {
             value does: the test changes more of them in one transaction than the heap holds.
 
             Each reader of a load (`initialLoadParallelism`) may have a value of its own. A worker that ends with OutOfMemoryError loses
-            nothing, but needs more in `workers.resources`. Of the container's memory 65 % are heap.
+            nothing, but needs more in `workers.resources`. Of the container's memory 55 % are heap.
             """;
 
     private static Map<String, String> choices() {

@@ -12,6 +12,7 @@ class ChaosIT {
                 5_000,
                 List.of(Strike.LOAD_KILLED, Strike.LOAD_DOUBLED, Strike.DESTINATION_RESET, Strike.DESTINATION_FULL),
                 List.of(
+                        Strike.STREAM_STUTTERS,
                         Strike.STREAM_KILLED,
                         Strike.STREAM_DOUBLED,
                         Strike.CLOCK_BACK,

@@ -49,9 +49,12 @@ import java.util.UUID;
 final class TestPipe implements AutoCloseable {
     private static final Duration PATIENCE = Duration.ofMinutes(3);
     private static final Duration NEVER = Duration.ofDays(1);
-    /** All that is read through SQL, in short stretches: {@code -Dclickpipe.test.catchUp=true}, by hand. */
+    /** Through SQL alone, in stretches that end anywhere in the transactions. */
+    static final CatchUp.Limits ALWAYS_CATCHING_UP = new CatchUp.Limits(0, 0, 20_000);
+
+    /** {@code -Dclickpipe.test.catchUp=true}, by hand: every test so. */
     private static final CatchUp.Limits CATCH_UP =
-            Boolean.getBoolean("clickpipe.test.catchUp") ? new CatchUp.Limits(0, 0, 20_000) : CatchUp.Limits.USUAL;
+            Boolean.getBoolean("clickpipe.test.catchUp") ? ALWAYS_CATCHING_UP : CatchUp.Limits.USUAL;
 
     private final Postgres postgres;
     private final ClickHouse clickHouse;

@@ -119,21 +119,18 @@ final class WorkerRun implements AutoCloseable {
         environment = clock == null ? Map.of() : clock.environment();
     }
 
+    private synchronized Process running() {
+        return process;
+    }
+
     /** {@code kill -9}; another one starts. */
     void kill() {
-        Process victim;
-        synchronized (this) {
-            victim = process;
-        }
-        victim.destroyForcibly();
+        running().destroyForcibly();
     }
 
     /** The process is stopped for a few milliseconds again and again. */
     void stutter(Random random) throws InterruptedException {
-        Process victim;
-        synchronized (this) {
-            victim = process;
-        }
+        var victim = running();
         for (int i = 0; i < STUTTERS && victim.isAlive(); i++) {
             signal(victim, "STOP");
             Thread.sleep(random.nextInt(4));

@@ -78,12 +78,14 @@ final class ScenarioPipe implements AutoCloseable {
     }
 
     private List<TableMapping> withMarker(List<TableMapping> tables) {
-        return Stream.concat(
-                        tables.stream(),
-                        Stream.of(new TableMapping(
-                                schema, MARKER, MARKER, List.of(), false, List.of(), null, null, null, null, null, null,
-                                null)))
+        return Stream.concat(tables.stream(), Stream.of(mapping(schema, MARKER, MARKER)))
                 .toList();
+    }
+
+    /** One that says nothing but from where to where. */
+    static TableMapping mapping(String schema, String table, String target) {
+        return new TableMapping(
+                schema, table, target, List.of(), false, List.of(), null, null, null, null, null, null, null);
     }
 
     private ClickPipeSpec spec(PostgresSettings settings, String resync) {

@@ -3,7 +3,6 @@ package dev.clickpipe.scenario;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.clickpipe.api.PostgresSettings;
-import dev.clickpipe.api.TableMapping;
 import dev.clickpipe.testbed.ClickHouse;
 import dev.clickpipe.testbed.Postgres;
 import dev.clickpipe.testbed.SharedClickHouse;
@@ -25,23 +24,6 @@ class SeveralAsOneIT {
 
     private final Postgres postgres = POSTGRES.client();
     private final ClickHouse clickHouse = CLICKHOUSE.client();
-
-    private static TableMapping mapping(String shop) {
-        return new TableMapping(
-                shop,
-                "orders",
-                shop + "_orders",
-                List.of(),
-                false,
-                List.of(),
-                null,
-                null,
-                null,
-                null,
-                null,
-                null,
-                null);
-    }
 
     private void assertEqual() {
         var there = postgres.query("SELECT string_agg(concat_ws(' ', source, id, v), ', ' ORDER BY source, id) FROM ("
@@ -65,7 +47,9 @@ class SeveralAsOneIT {
                 postgres,
                 clickHouse,
                 "several",
-                SHOPS.stream().map(SeveralAsOneIT::mapping).toList(),
+                SHOPS.stream()
+                        .map(shop -> ScenarioPipe.mapping(shop, "orders", shop + "_orders"))
+                        .toList(),
                 settings)) {
             pipe.setUp();
             clickHouse.query("CREATE TABLE orders (source String ALIAS _table, id Int32, v String)"

@@ -24,7 +24,7 @@ fetch_chdb_locked() {
   # shellcheck disable=SC2064  # this watcher, now
   trap "kill $watcher 2>/dev/null || true" EXIT
   # A cache of npm's own would keep a copy that nobody needs again; and this way its progress can be seen.
-  (cd "$work" && npm pack --silent --no-update-notifier --cache "$work/npm" "$CHDB_PACKAGE" >name)
+  (cd "$work" && npm pack --loglevel=error --no-update-notifier --cache "$work/npm" "$CHDB_PACKAGE" >name)
   tar -C "$work" -xzf "$work/$(tail -n 1 "$work/name")"
   rm -f "$work"/*.tgz "$work/name"
   [ -e "$work/package/libchdb.so" ] || { echo "the npm package $CHDB_PACKAGE has no libchdb.so"; return 1; }

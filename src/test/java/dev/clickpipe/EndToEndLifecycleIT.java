@@ -3,6 +3,7 @@ package dev.clickpipe;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import dev.clickpipe.api.Phase;
 import dev.clickpipe.testbed.ClickHouse;
 import dev.clickpipe.testbed.Postgres;
 import java.sql.Connection;
@@ -194,12 +195,12 @@ class EndToEndLifecycleIT {
         }
         apply(small("completed", "snapshot", "d_completed"));
         apply(small("failed", "cdc", "d_failed", "d_unheard_of"));
-        workspace.waitForPhase("completed", "Completed");
-        workspace.waitForPhase("failed", "Failed");
         apply(small("modifying", "cdc", "d_modifying", "d_kept"));
-        workspace.waitForPhase("modifying", "Running");
         apply(small("pausing", "cdc", "d_pausing"));
         apply(small("swapping", "cdc", "d_swapping"));
+        workspace.waitForPhase("completed", "Completed");
+        workspace.waitForPhase("failed", "Failed");
+        workspace.waitForPhase("modifying", "Running");
         workspace.waitForPhase("pausing", "Running");
         workspace.waitForPhase("swapping", "Running");
         writer.pause();
@@ -255,6 +256,15 @@ class EndToEndLifecycleIT {
         assertThat(workspace.kubectl(
                         "get", "events", "--field-selector", "type=Warning,reason=TeardownIncomplete", "-o", "name"))
                 .isEmpty();
+    }
+
+    /** In every phase there is: the tests before this one have been through them all. */
+    @Test
+    @Order(7)
+    void genericToolsReadEveryStoredVersionRight() {
+        assertThat(workspace.phasesStored())
+                .containsAll(Stream.of(Phase.values()).map(Phase::name).toList());
+        workspace.assertGenericToolsReadEveryStoredVersionRight();
     }
 
     /** The load of a resync waits for a transaction, until this session has the lock without which nobody swaps. */

@@ -84,6 +84,9 @@ final class Status {
         if (plan.reached().load() == Load.NONE_WANTED) {
             return null;
         }
+        if (plan.phase() == Phase.Snapshot && !plan.reached().setup().accepted() && old.initialLoad() != null) {
+            return loadToCome(old.initialLoad());
+        }
         var complete = !plan.reached().load().due();
         // A load that is complete and due again, after an edit, starts from nothing.
         var before = Optional.ofNullable(old.initialLoad())
@@ -120,6 +123,24 @@ final class Status {
                         : before.completedAt() != null
                                 ? before.completedAt()
                                 : run.map(Run::finishedAt).map(Status::time).orElseGet(() -> time(now)));
+    }
+
+    /** Setup is about to say what an edit makes due. What the load before took stays, for Setup may refuse the edit. */
+    private InitialLoad loadToCome(InitialLoad before) {
+        var resync = pipe.getSpec().resync();
+        var everything = resync != null && !resync.equals(plan.reached().resync());
+        int total = pipe.getSpec().tableMappings().size();
+        int done = everything ? 0 : Math.min(or(before.tablesDone(), 0), total);
+        return new InitialLoad(
+                total,
+                done,
+                done + "/" + total,
+                before.rows(),
+                before.bytes(),
+                0,
+                "0 %",
+                before.startedAt(),
+                before.completedAt());
     }
 
     /** The load that Setup's last success made due; not one before it. */

@@ -162,6 +162,7 @@ class SchemaChangesIT {
 
     /** Also while the target lacks columns, or the source is called otherwise. */
     private void awaitEqual(TestPipe pipe, String table, String... without) {
+        pipe.awaitConfirmed(); // cheaper to ask for again and again than whether all rows are the same
         await().atMost(Duration.ofMinutes(1))
                 .pollInterval(Duration.ofMillis(50))
                 .ignoreExceptionsInstanceOf(ClickHouse.QueryFailed.class)

@@ -14,6 +14,7 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /** Pipes to test with. */
 final class Pipes {
@@ -87,6 +88,17 @@ final class Pipes {
             throw new IllegalArgumentException("no target " + target);
         }
         return with(pipe, rest, spec.resync());
+    }
+
+    /** One more table, of this name on either side. */
+    static ClickPipe adding(ClickPipe pipe, String table) {
+        var more = new TableMapping(
+                "public", table, table, List.of(), false, List.of(), null, null, null, null, null, null, null);
+        return with(
+                pipe,
+                Stream.concat(pipe.getSpec().tableMappings().stream(), Stream.of(more))
+                        .toList(),
+                pipe.getSpec().resync());
     }
 
     /** With another token, or the first. */

@@ -3,6 +3,9 @@ package dev.clickpipe.operator;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.clickpipe.api.ClickPipe;
+import dev.clickpipe.api.ClickPipeStatus;
+import dev.clickpipe.api.ClickPipeStatus.InitialLoad;
+import dev.clickpipe.api.Phase;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -56,5 +59,31 @@ class StatusTest {
         assertThat(pipe.getStatus().phase()).isNull();
         assertThat(pipe.getStatus().observedSetup()).isEqualTo("01234567");
         assertThat(pipe.getStatus().tables().getFirst().phase()).isNull();
+    }
+
+    /** Until Setup has said what is due, and then until the load says how far it is. */
+    @Test
+    void aLoadThatIsToComeHasNotBegun() {
+        var live = Given.live();
+        var running = Pipes.copy(live.pipe());
+        running.setStatus(status(live));
+        assertThat(running.getStatus().initialLoad())
+                .returns("2/2", InitialLoad::tables)
+                .returns("100 %", InitialLoad::progress);
+
+        var resync = status(new Given(running, live.observed()).with(Pipes.resync(running, "again")));
+        assertThat(resync.phase()).isEqualTo(Phase.Snapshot);
+        assertThat(resync.initialLoad())
+                .returns("0/2", InitialLoad::tables)
+                .returns("0 %", InitialLoad::progress)
+                .returns(running.getStatus().initialLoad().completedAt(), InitialLoad::completedAt);
+
+        var added = status(new Given(running, live.observed()).with(Pipes.adding(running, "invoices")));
+        assertThat(added.phase()).isEqualTo(Phase.Snapshot);
+        assertThat(added.initialLoad()).returns("2/3", InitialLoad::tables).returns("0 %", InitialLoad::progress);
+    }
+
+    private static ClickPipeStatus status(Given given) {
+        return Status.of(given.pipe(), given.plan(), given.observed(), Given.NOW);
     }
 }

@@ -58,6 +58,8 @@ final class ScenarioPipe implements AutoCloseable {
     private Pipe pipe;
     private Worker worker;
     private int markers;
+    /** What was confirmed when ClickHouse was last asked for the marker. */
+    private String lookedAt;
 
     ScenarioPipe(
             Postgres postgres,
@@ -196,6 +198,7 @@ final class ScenarioPipe implements AutoCloseable {
     /** Waits until everything that was committed is in ClickHouse, and no more is due that the load has left to the stream. */
     void awaitCaughtUp() {
         markers++;
+        lookedAt = null;
         // Two transactions: the last one's row may fill a batch, and then its commit is confirmed with whatever comes
         // next.
         postgres.execute(
@@ -207,12 +210,14 @@ final class ScenarioPipe implements AutoCloseable {
 
     /** What is confirmed is in ClickHouse, of all tables; the marker's row alone says nothing of the others. */
     private boolean isConfirmed() {
+        var confirmed = worker.cdc.status().replication().confirmedLsn();
+        if (confirmed == null || confirmed.equals(lookedAt)) {
+            return false;
+        }
+        lookedAt = confirmed;
         var committed = clickHouse.query("SELECT toString(bitShiftRight(max(_clickpipe_version), 64)) FROM " + MARKER
                 + " WHERE id = " + markers + " HAVING count() > 0");
-        var confirmed = worker.cdc.status().replication().confirmedLsn();
-        return !committed.isEmpty()
-                && confirmed != null
-                && Lsn.parse(confirmed).compareTo(new Lsn(Long.parseUnsignedLong(committed))) > 0;
+        return !committed.isEmpty() && Lsn.parse(confirmed).compareTo(new Lsn(Long.parseUnsignedLong(committed))) > 0;
     }
 
     private static boolean isSettled(TableDefinition definition) {

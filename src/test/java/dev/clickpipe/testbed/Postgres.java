@@ -10,8 +10,16 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Properties;
 
-/** A Postgres database to talk to, and the few ways in which tests do: SQL in, Postgres' own text out. */
-public record Postgres(String host, int port, String user, String password, String database) {
+/**
+ * A Postgres database to talk to, and the few ways in which tests do: SQL in, Postgres' own text out.
+ *
+ * @param sessions used again from statement to statement; null where each has one of its own
+ */
+public record Postgres(String host, int port, String user, String password, String database, Sessions sessions) {
+    public Postgres(String host, int port, String user, String password, String database) {
+        this(host, port, user, password, database, null);
+    }
+
     public String jdbcUrl() {
         return "jdbc:postgresql://%s:%d/%s".formatted(host, port, database);
     }
@@ -24,6 +32,7 @@ public record Postgres(String host, int port, String user, String password, Stri
         return properties;
     }
 
+    /** A session of its own, the caller's to close. */
     public Connection connect() throws SQLException {
         return DriverManager.getConnection(jdbcUrl(), jdbcProperties());
     }
@@ -32,13 +41,31 @@ public record Postgres(String host, int port, String user, String password, Stri
         return new Postgres(host, port, user, password, name);
     }
 
+    Postgres with(Sessions others) {
+        return new Postgres(host, port, user, password, database, others);
+    }
+
+    <T> T use(Sessions.Work<T> work) throws SQLException {
+        if (sessions != null) {
+            return sessions.use(this, work);
+        }
+        try (var connection = session()) {
+            return work.on(connection);
+        }
+    }
+
+    /** By the simple protocol, which answers text for every type. */
+    Connection session() throws SQLException {
+        return DriverManager.getConnection(jdbcUrl() + "?preferQueryMode=simple", jdbcProperties());
+    }
+
     /** Each on its own: a statement that fails leaves the ones before it committed. */
     public void execute(String... statements) {
-        try (var connection = connect();
-                var statement = connection.createStatement()) {
-            for (String sql : statements) {
-                statement.execute(sql);
-            }
+        try {
+            use(connection -> {
+                executeAll(connection, statements);
+                return null;
+            });
         } catch (SQLException e) {
             throw failed(String.join("; ", statements), e);
         }
@@ -46,15 +73,24 @@ public record Postgres(String host, int port, String user, String password, Stri
 
     /** All in one transaction. */
     public void transaction(String... statements) {
-        try (var connection = connect();
-                var statement = connection.createStatement()) {
-            connection.setAutoCommit(false);
+        try {
+            use(connection -> {
+                connection.setAutoCommit(false);
+                executeAll(connection, statements);
+                connection.commit();
+                connection.setAutoCommit(true);
+                return null;
+            });
+        } catch (SQLException e) {
+            throw failed(String.join("; ", statements), e);
+        }
+    }
+
+    private static void executeAll(Connection connection, String... statements) throws SQLException {
+        try (var statement = connection.createStatement()) {
             for (String sql : statements) {
                 statement.execute(sql);
             }
-            connection.commit();
-        } catch (SQLException e) {
-            throw failed(String.join("; ", statements), e);
         }
     }
 
@@ -65,11 +101,13 @@ public record Postgres(String host, int port, String user, String password, Stri
 
     /** All rows, their values as Postgres' text and null for NULL. */
     public List<List<String>> rows(String sql) {
-        // the simple protocol answers text for every type
-        try (var connection = DriverManager.getConnection(jdbcUrl() + "?preferQueryMode=simple", jdbcProperties());
-                var statement = connection.createStatement();
-                var result = statement.executeQuery(sql)) {
-            return texts(result);
+        try {
+            return use(connection -> {
+                try (var statement = connection.createStatement();
+                        var result = statement.executeQuery(sql)) {
+                    return texts(result);
+                }
+            });
         } catch (SQLException e) {
             throw failed(sql, e);
         }

@@ -1,6 +1,7 @@
 package dev.clickpipe.testbed;
 
 import java.net.URI;
+import java.sql.SQLException;
 import java.util.Optional;
 import org.junit.jupiter.api.extension.AfterAllCallback;
 import org.junit.jupiter.api.extension.BeforeAllCallback;
@@ -24,6 +25,7 @@ public final class SharedPostgres implements BeforeAllCallback, AfterAllCallback
 
     private final int version;
     private Postgres maintenance;
+    private Sessions sessions;
     private Postgres client;
 
     public SharedPostgres() {
@@ -71,15 +73,17 @@ public final class SharedPostgres implements BeforeAllCallback, AfterAllCallback
         maintenance = context.getStore(StoreScope.LAUNCHER_SESSION, Namespace.create(SharedPostgres.class))
                 .getOrComputeIfAbsent(version, Running::start, Running.class)
                 .client();
-        client = maintenance.withDatabase(TestClasses.databaseName(context));
+        sessions = new Sessions();
+        client = maintenance.withDatabase(TestClasses.databaseName(context)).with(sessions);
         maintenance.execute("CREATE DATABASE " + client.database());
     }
 
     @Override
-    public void afterAll(ExtensionContext context) {
+    public void afterAll(ExtensionContext context) throws SQLException {
         if (TestClasses.isNested(context)) {
             return;
         }
+        sessions.close();
         maintenance.execute(
                 """
                 SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '%s'""".formatted(client.database()),

@@ -135,12 +135,12 @@ public record TableComparison(
                 .toList();
     }
 
-    private void readPostgres(List<Column> compared, Map<Row, Integer> rows) throws SQLException, IOException {
+    private void readPostgres(List<Column> compared, Map<Row, Integer> rows) throws SQLException {
         String names = compared.stream()
                 .map(column -> "\"" + column.name().replace("\"", "\"\"") + "\"")
                 .collect(Collectors.joining(", "));
         String copy = "COPY (SELECT %s FROM %s%s) TO STDOUT".formatted(names, source, filter());
-        try (var connection = postgres.connect()) {
+        postgres.use(connection -> {
             try (var settings = connection.createStatement()) {
                 settings.execute("SET TimeZone = 'UTC'");
                 settings.execute("SET bytea_output = hex");
@@ -150,8 +150,11 @@ public record TableComparison(
                 for (String line = lines.readLine(); line != null; line = lines.readLine()) {
                     rows.merge(fromPostgres(compared, line), 1, Integer::sum);
                 }
+                return null;
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
             }
-        }
+        });
     }
 
     private Row fromPostgres(List<Column> compared, String line) {

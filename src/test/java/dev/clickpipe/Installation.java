@@ -10,13 +10,13 @@ import java.util.Map;
 import org.junit.jupiter.api.extension.AfterTestExecutionCallback;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.extension.ExtensionContext.Namespace;
+import org.junit.jupiter.api.extension.ExtensionContext.StoreScope;
 import org.junit.jupiter.api.extension.ParameterContext;
 import org.junit.jupiter.api.extension.ParameterResolver;
 
 /**
  * The operator as users install it: the image from the Dockerfile, by the Helm chart, on the real cluster, with the real
- * ClickHouse engine beside it. Made once in a test run, for every class that has it for a parameter. The pom runs
- * {@code EndToEnd*IT} beside no other test:
+ * ClickHouse engine beside it. Made once in a JVM, for every class that has it for a parameter:
  *
  * <pre>{@code
  * @ExtendWith(Installation.Extension.class)
@@ -48,7 +48,7 @@ final class Installation implements AutoCloseable {
 
         @Override
         public Object resolveParameter(ParameterContext parameter, ExtensionContext context) {
-            // the root's store closes it after the last test class
+            // this store closes it after the last test class of this JVM
             return store(context).getOrComputeIfAbsent(Installation.class, key -> make(), Installation.class);
         }
 
@@ -66,7 +66,7 @@ final class Installation implements AutoCloseable {
         }
 
         private static ExtensionContext.Store store(ExtensionContext context) {
-            return context.getRoot().getStore(Namespace.create(Installation.class));
+            return context.getStore(StoreScope.LAUNCHER_SESSION, Namespace.create(Installation.class));
         }
     }
 

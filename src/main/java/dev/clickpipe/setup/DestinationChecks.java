@@ -157,7 +157,7 @@ final class DestinationChecks {
                         "TargetMappedTwice",
                         table(mapping.targetTable()),
                         other + " and " + mapping.source() + " are both mapped to it",
-                        "Give each a targetTable of its own");
+                        "Give each a targetTable of its own; a table of ClickHouse's Merge engine reads them as one");
             }
             if (names.contains(Work.beside(mapping.targetTable()))) {
                 problem(

@@ -267,6 +267,7 @@ class CdcFaultsIT {
             postgres.execute("INSERT INTO " + table + " VALUES (1)");
             pipe.awaitEqual(table);
             pipe.stop();
+            pipe.awaitSlotFree();
             postgres.execute("INSERT INTO " + table + " VALUES (2)");
             var slot = pipe.pipe().slot();
             if (again) {

@@ -541,6 +541,13 @@ final class TestPipe implements AutoCloseable {
                         + "' FROM pg_replication_slots WHERE slot_name = '" + pipe.slot() + "'")));
     }
 
+    /** The server ends a stream a moment after the worker that read it. */
+    void awaitSlotFree() {
+        await().atMost(PATIENCE).pollInterval(Duration.ofMillis(20)).until(() -> "f"
+                .equals(postgres.query(
+                        "SELECT active FROM pg_replication_slots WHERE slot_name = '" + pipe.slot() + "'")));
+    }
+
     @Override
     public void close() {
         if (worker != null) {

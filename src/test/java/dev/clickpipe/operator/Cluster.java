@@ -29,6 +29,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentHashMap;
@@ -61,6 +62,7 @@ final class Cluster {
     private final List<Watch> watches = new ArrayList<>();
     private Duration teardownTimeout = Duration.ofMinutes(2);
     private String image = Pipes.SETTINGS.image();
+    private final Set<Operator> stopped = ConcurrentHashMap.newKeySet();
     private Operator operator;
 
     private Cluster(KubeApi api) {
@@ -148,8 +150,15 @@ final class Cluster {
 
     void stopOperator() {
         if (operator != null) {
-            operator.stop();
+            stop(operator);
             operator = null;
+        }
+    }
+
+    /** Once, whoever asks first: an operator that is stopped again fails. */
+    void stop(Operator any) {
+        if (stopped.add(any)) {
+            any.stop();
         }
     }
 

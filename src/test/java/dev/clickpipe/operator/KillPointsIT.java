@@ -25,6 +25,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -68,6 +69,7 @@ class KillPointsIT {
     Stream<DynamicTest> whereverItIsKilled(Cluster cluster) {
         var undisturbed = new Life(Set.of(), cluster);
         undisturbed.run();
+        undisturbed.end();
         var writes = undisturbed.writes();
         System.out.println(writes.size() + " write points:\n  " + String.join("\n  ", writes));
         assertThat(writes).hasSizeGreaterThan(40);
@@ -110,11 +112,12 @@ class KillPointsIT {
     private Future<Set<Kill>> start(Set<Kill> kills, KubeApi api) {
         return lives.submit(() -> {
             var cluster = Cluster.on(api);
+            var life = new Life(kills, cluster);
             try {
-                var life = new Life(kills, cluster);
                 life.run();
                 return life.left();
             } finally {
+                life.end();
                 cluster.close();
             }
         });
@@ -126,7 +129,9 @@ class KillPointsIT {
         private final Cluster cluster;
         private final FakeDatabases databases;
         private final Set<String> writes = new LinkedHashSet<>();
+        private final List<Guard> guards = new CopyOnWriteArrayList<>();
         private volatile String step = "create";
+        private volatile boolean over;
 
         Life(Set<Kill> kills, Cluster cluster) {
             this.kills = new LinkedHashSet<>(kills);
@@ -218,19 +223,30 @@ class KillPointsIT {
 
         private void startOperator() {
             var guard = new Guard();
+            guards.add(guard);
             var client = cluster.api.client(guard);
             try {
                 var operator = cluster.startOperator(client);
                 guard.death.thenRunAsync(() -> {
-                    operator.stop();
+                    cluster.stop(operator);
                     client.close();
                 });
             } catch (RuntimeException e) {
+                client.close();
                 if (!guard.death.isDone()) {
                     throw e;
                 }
                 // killed before it was quite there
             }
+            if (over) {
+                guard.death.complete(null);
+            }
+        }
+
+        /** No operator is left, not even one whose predecessor was killed by its last write. */
+        void end() {
+            over = true;
+            guards.forEach(guard -> guard.death.complete(null));
         }
 
         /** Sees every request of one operator, and refuses all of them from its death on: it can neither read nor write. */
@@ -261,7 +277,9 @@ class KillPointsIT {
             }
 
             private void die() {
-                Thread.ofVirtual().start(Life.this::startOperator);
+                if (!over) {
+                    Thread.ofVirtual().start(Life.this::startOperator);
+                }
                 death.complete(null);
                 refuseTheDead();
             }

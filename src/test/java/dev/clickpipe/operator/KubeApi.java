@@ -18,7 +18,7 @@ import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.extension.ExtensionContext;
 
-/** A real kube-apiserver and etcd with the ClickPipe CRD and nothing else: no controllers, no kubelet. One a test run. */
+/** A real kube-apiserver and etcd with the ClickPipe CRD and nothing else: no controllers, no kubelet. */
 final class KubeApi implements AutoCloseable {
     private static final String VERSION = "1.20.2";
 
@@ -56,9 +56,14 @@ final class KubeApi implements AutoCloseable {
                         TimeUnit.SECONDS);
     }
 
+    /** One a test class, with those nested in it; it goes with the class, for it is never idle. */
     static KubeApi shared(ExtensionContext context) {
-        return context.getStore(
-                        ExtensionContext.StoreScope.LAUNCHER_SESSION, ExtensionContext.Namespace.create(KubeApi.class))
+        var outermost = context;
+        while (outermost.getParent().flatMap(ExtensionContext::getTestClass).isPresent()) {
+            outermost = outermost.getParent().get();
+        }
+        return outermost
+                .getStore(ExtensionContext.Namespace.create(KubeApi.class))
                 .getOrComputeIfAbsent("server", key -> start(), KubeApi.class);
     }
 

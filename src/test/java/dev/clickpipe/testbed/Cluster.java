@@ -2,9 +2,11 @@ package dev.clickpipe.testbed;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -22,20 +24,49 @@ public final class Cluster implements AutoCloseable {
     private static final Pattern EXPORT = Pattern.compile("export (\\w+)=(.*)");
 
     private final Map<String, String> environment;
+    private final FileChannel lock;
 
-    private Cluster(Map<String, String> environment) {
+    private Cluster(Map<String, String> environment, FileChannel lock) {
         this.environment = environment;
+        this.lock = lock;
     }
 
-    /** Starts it afresh; {@link #close} takes it down. */
+    /** Starts it afresh; {@link #close} takes it down. There is one on a machine: who wants it, too, waits until then. */
     public static Cluster start() {
-        run(Map.of(), "", DEV + "/cluster", "down", "--name", NAME);
-        run(Map.of(), "", DEV + "/cluster", "up", "--name", NAME);
-        return new Cluster(run(Map.of(), "", DEV + "/cluster", "env", "--name", NAME)
-                .lines()
-                .map(EXPORT::matcher)
-                .filter(java.util.regex.Matcher::matches)
-                .collect(Collectors.toMap(export -> export.group(1), export -> expand(export.group(2)))));
+        var lock = lock();
+        try {
+            run(Map.of(), "", DEV + "/cluster", "down", "--name", NAME);
+            run(Map.of(), "", DEV + "/cluster", "up", "--name", NAME);
+            return new Cluster(
+                    run(Map.of(), "", DEV + "/cluster", "env", "--name", NAME)
+                            .lines()
+                            .map(EXPORT::matcher)
+                            .filter(java.util.regex.Matcher::matches)
+                            .collect(Collectors.toMap(export -> export.group(1), export -> expand(export.group(2)))),
+                    lock);
+        } catch (RuntimeException e) {
+            release(lock);
+            throw e;
+        }
+    }
+
+    private static FileChannel lock() {
+        try {
+            var file = Files.createDirectories(CacheDirectory.path()).resolve("test-cluster.lock");
+            var channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+            channel.lock(); // let go with the channel, or the process
+            return channel;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static void release(FileChannel lock) {
+        try {
+            lock.close();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     private static String expand(String value) {
@@ -107,7 +138,11 @@ public final class Cluster implements AutoCloseable {
 
     @Override
     public void close() {
-        run(Map.of(), "", DEV + "/cluster", "down", "--name", NAME);
+        try {
+            run(Map.of(), "", DEV + "/cluster", "down", "--name", NAME);
+        } finally {
+            release(lock);
+        }
     }
 
     /** Standard output; standard error is progress, shown when the command fails. */

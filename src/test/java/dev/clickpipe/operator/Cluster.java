@@ -26,6 +26,7 @@ import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -62,7 +63,7 @@ final class Cluster {
     private final List<Watch> watches = new ArrayList<>();
     private Duration teardownTimeout = Duration.ofMinutes(2);
     private String image = Pipes.SETTINGS.image();
-    private final Set<Operator> stopped = ConcurrentHashMap.newKeySet();
+    private final Set<Operator> stopped = new HashSet<>();
     private Operator operator;
 
     private Cluster(KubeApi api) {
@@ -140,6 +141,8 @@ final class Cluster {
         var started = new Operator(o -> o.withKubernetesClient(client)
                 .withCloseClientOnStop(false)
                 .checkingCRDAndValidateLocalModel(false)
+                // by default an informer that breaks ends the process, which is the tests' here
+                .withInformerStoppedHandler((informer, e) -> {})
                 .withMetrics(new CountRounds()));
         started.register(
                 new ClickPipeReconciler(settings, clock, new PipeMetrics(meters)),
@@ -155,10 +158,12 @@ final class Cluster {
         }
     }
 
-    /** Once, whoever asks first: an operator that is stopped again fails. */
+    /** Returns when it is stopped, whoever asked first: an operator that is stopped again fails. */
     void stop(Operator any) {
-        if (stopped.add(any)) {
-            any.stop();
+        synchronized (stopped) {
+            if (stopped.add(any)) {
+                any.stop();
+            }
         }
     }
 
